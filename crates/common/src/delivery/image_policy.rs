@@ -1,0 +1,138 @@
+//! What an image has to be before it is pushed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::read::{read_text, read_word};
+use super::section::read_section;
+
+/// What an image has to be before it is pushed.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ImagePolicy {
+    /// The most that its layers may take, unpacked.
+    pub max_size: Size,
+    /// Whether its user has to be another than root.
+    pub require_non_root: bool,
+    /// Whether it has to have a `HEALTHCHECK`.
+    pub require_healthcheck: bool,
+    /// The severities of findings in its scan report that keep it from being pushed.
+    pub fail_on: Vec<Severity>,
+    /// Whether findings that have no fix yet are let through.
+    pub ignore_unfixed: bool,
+}
+
+impl Default for ImagePolicy {
+    fn default() -> Self {
+        Self {
+            max_size: Size(500_000_000),
+            require_non_root: true,
+            require_healthcheck: true,
+            fail_on: vec![Severity::Critical, Severity::High],
+            ignore_unfixed: true,
+        }
+    }
+}
+
+read_section!(ImagePolicy or default { max_size, require_non_root, require_healthcheck, fail_on, ignore_unfixed });
+
+/// How severe a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, JsonSchema)]
+#[value(rename_all = "UPPER")]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Severity {
+    /// The worst.
+    Critical,
+    /// Bad.
+    High,
+    /// Not good.
+    Medium,
+    /// Not urgent.
+    Low,
+    /// Not rated by anyone yet.
+    Unknown,
+}
+
+read_word!(Severity);
+
+/// A number of bytes with its unit: `500MB`, `1.5GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(into = "String")]
+#[schemars(with = "String", extend("pattern" = r"^\d+(\.\d+)?(B|kB|KB|MB|GB|KiB|MiB|GiB)$"))]
+pub struct Size(u64);
+
+impl Size {
+    /// The bytes.
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+const UNITS: [(&str, u64); 8] = [
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("kB", 1000),
+    ("KB", 1000),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("B", 1),
+];
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let invalid = || format!("`{text}` is not a size: write a number and its unit, as in `500MB` or `1.5GiB`");
+        let digits = text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let (_, factor) = UNITS.into_iter().find(|(name, _)| *name == unit.trim()).ok_or_else(invalid)?;
+        let number: f64 = number.parse().map_err(|_| invalid())?;
+        let bytes = (number * factor as f64).round();
+        // Up to here a float counts bytes exactly; nothing is pushed that is larger.
+        (bytes < 9e15).then_some(Self(bytes as u64)).ok_or_else(invalid)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exact = UNITS.into_iter().find(|(_, factor)| self.0 > 0 && self.0.is_multiple_of(*factor));
+        let (unit, factor) = exact.unwrap_or(("B", 1));
+        write!(formatter, "{}{unit}", self.0 / factor)
+    }
+}
+
+impl From<Size> for String {
+    fn from(size: Size) -> Self {
+        size.to_string()
+    }
+}
+
+read_text!(Size);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_has_a_unit() {
+        for (text, bytes) in [("500MB", 500_000_000), ("1.5GiB", 1_610_612_736), ("12 kB", 12_000), ("0B", 0)] {
+            assert_eq!(text.parse::<Size>().unwrap().bytes(), bytes, "{text}");
+        }
+        for text in ["", "500", "MB", "-1MB", "1.2.3MB", "500mb", "99999999999GB"] {
+            let told = text.parse::<Size>().unwrap_err();
+            assert_eq!(told, format!("`{text}` is not a size: write a number and its unit, as in `500MB` or `1.5GiB`"));
+        }
+    }
+
+    #[test]
+    fn a_size_is_written_as_it_is_read() {
+        for text in ["500MB", "1GiB", "3B", "0B", "2GB"] {
+            assert_eq!(text.parse::<Size>().unwrap().to_string(), text);
+        }
+    }
+}

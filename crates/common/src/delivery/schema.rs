@@ -1,0 +1,176 @@
+//! The JSON Schema of the delivery file, for editors.
+
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use serde_json::Value;
+
+use super::Delivery;
+
+/// The JSON Schema (draft 2020-12) of the delivery file.
+pub fn schema() -> Value {
+    let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(forget_null));
+    settings.into_generator().into_root_schema_for::<Delivery>().to_value()
+}
+
+/// TOML has no null: a key without a value is a key that is not there.
+fn forget_null(schema: &mut Schema) {
+    let Some(object) = schema.as_object_mut() else { return };
+    let is_null = |value: &Value| value == "null" || value["type"] == "null";
+    match object.get_mut("default") {
+        Some(Value::Null) => drop(object.remove("default")),
+        Some(Value::Object(keys)) => keys.retain(|_, value| !value.is_null()),
+        _ => {}
+    }
+    if let Some(Value::Array(kinds)) = object.get_mut("type") {
+        kinds.retain(|kind| !is_null(kind));
+        if let [kind] = kinds.as_slice() {
+            let kind = kind.clone();
+            object.insert("type".to_owned(), kind);
+        }
+    }
+    if let Some(Value::Array(choices)) = object.get_mut("anyOf") {
+        choices.retain(|choice| !is_null(choice));
+        if let [Value::Object(only)] = choices.as_slice() {
+            let only = only.clone();
+            object.remove("anyOf");
+            object.extend(only);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::tests::{EXAMPLE, read, refused};
+    use super::*;
+
+    /// What the example leaves out: with it, every key there is has a value.
+    const REST: &str = r#"
+[environments.spare]
+cluster = "spare"
+variables = { LOG_LEVEL = "info" }
+[environments.spare.strategy]
+kind = "linear"
+percent = 12.5
+step = "5m"
+bake = "1h"
+minimum-healthy-percent = 50
+maximum-percent = 200
+alarms = ["payments-5xx"]
+
+[services.gateway]
+project = "gateway"
+context = "apps"
+repository = "payments/gateway"
+container = "nginx"
+after = ["auth"]
+depends-on = ["auth"]
+paths = ["deploy/nginx.conf"]
+migration = { command = ["true"], backup = { rds-cluster = "${LOG_LEVEL}", when = "always" } }
+health = { url = "http://gateway/", expect = ["status == 200"], interval = "500ms", timeout = "2s", passes = 1, failures = 5 }
+"#;
+
+    #[test]
+    fn every_key_of_the_schema_is_read_and_kept() {
+        let text = format!("{EXAMPLE}{REST}");
+        let written: Value = toml::from_str(&text).unwrap();
+        let mut kept = serde_json::to_value(read(&text)).unwrap();
+        forget_what_is_not_written(&mut kept, &written);
+        assert_eq!(kept, written);
+
+        let (mut in_schema, mut in_file) = (BTreeSet::new(), BTreeSet::new());
+        collect_properties(&schema(), &mut in_schema);
+        collect_keys(&written, &mut in_file);
+        let missing: Vec<&String> = in_schema.difference(&in_file).collect();
+        assert_eq!(missing, Vec::<&String>::new(), "the text above should have every key");
+    }
+
+    #[test]
+    fn the_schema_requires_what_reading_requires() {
+        const LEAST: &str = r#"
+name = "a"
+[environments.b]
+cluster = "c"
+[environments.b.strategy]
+kind = "rolling"
+[services.d]
+path = "."
+repository = "ef"
+container = "g"
+[services.d.migration]
+command = ["h"]
+[services.d.migration.backup]
+rds-cluster = "i"
+"#;
+        read(LEAST);
+        let schema = schema();
+        let mut required = BTreeSet::new();
+        for object in schema["$defs"].as_object().unwrap().values().chain([&schema]) {
+            required.extend(object["required"].as_array().into_iter().flatten().filter_map(Value::as_str));
+        }
+        // Of these two, the reader wants an entry: the key alone will not do.
+        assert!(required.remove("environments") && required.remove("services"));
+        assert_eq!(
+            required.iter().copied().collect::<Vec<_>>(),
+            ["cluster", "command", "container", "kind", "name", "repository"]
+        );
+        for key in required {
+            let without: Vec<&str> = LEAST.lines().filter(|line| !line.starts_with(key)).collect();
+            assert!(refused(&without.join("\n")).contains(&format!("missing key `{key}`")), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_schema_is_closed_and_described() {
+        let schema = schema();
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert_eq!(schema["title"], "delivery.toml");
+        for (name, definition) in schema["$defs"].as_object().unwrap().iter().chain([(&"Delivery".to_owned(), &schema)])
+        {
+            let Some(properties) = definition["properties"].as_object() else { continue };
+            assert_eq!(definition["additionalProperties"], false, "{name}");
+            for (property, details) in properties {
+                assert!(details["description"].is_string(), "{name}.{property} is described");
+            }
+        }
+        assert!(!schema.to_string().contains("null"), "TOML has no null");
+        assert_eq!(schema["$defs"]["ImagePolicy"]["properties"]["max-size"]["default"], "500MB");
+        let step = &schema["$defs"]["Strategy"]["properties"]["step"];
+        assert_eq!(step["$ref"], "#/$defs/TimeSpan", "an optional key refers to its type alone: {step}");
+        assert_eq!(schema["$defs"]["Health"]["properties"]["interval"]["default"], "30s");
+    }
+
+    fn forget_what_is_not_written(kept: &mut Value, written: &Value) {
+        match (kept, written) {
+            (Value::Object(kept), Value::Object(written)) => {
+                kept.retain(|key, _| written.contains_key(key));
+                for (key, value) in kept {
+                    forget_what_is_not_written(value, &written[key]);
+                }
+            }
+            // `10` is read as `10.0`.
+            (kept @ Value::Number(_), Value::Number(written)) if kept.as_f64() == written.as_f64() => {
+                *kept = Value::Number(written.clone())
+            }
+            _ => {}
+        }
+    }
+
+    fn collect_properties(schema: &Value, properties: &mut BTreeSet<String>) {
+        if let Some(named) = schema["properties"].as_object() {
+            properties.extend(named.keys().cloned());
+        }
+        for definition in schema["$defs"].as_object().into_iter().flat_map(serde_json::Map::values) {
+            collect_properties(definition, properties);
+        }
+    }
+
+    fn collect_keys(value: &Value, keys: &mut BTreeSet<String>) {
+        for (key, value) in value.as_object().into_iter().flatten() {
+            keys.insert(key.clone());
+            collect_keys(value, keys);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What is delivered.
+
+use std::num::NonZeroU32;
+
+use clap::ValueEnum;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::read::{read_text, read_word};
+use super::relative_path::RelativePath;
+use super::section::{Section, read_section};
+use super::template::Template;
+use super::time_span::TimeSpan;
+use crate::names::{ContainerName, RepositoryName, ServiceKey, ServiceName};
+
+/// One service: where its sources are, and what runs of them.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["path"] }, { "required": ["project"] }]))]
+pub struct Service {
+    /// The folder of its sources. Either this or `project`.
+    pub path: Option<RelativePath>,
+    /// Its name in the workspace's graph (npm, pnpm, yarn, Nx, Turborepo, Cargo). Either this or `path`.
+    pub project: Option<String>,
+    /// Its Dockerfile. Without it, the `Dockerfile` in the folder of its sources.
+    pub dockerfile: Option<RelativePath>,
+    /// The folder that the Dockerfile copies from. Without it, the repository's root.
+    pub context: Option<RelativePath>,
+    /// The ECR repository of its image.
+    pub repository: RepositoryName,
+    /// Its task definition: a JSON file with `${VARIABLE}`s, passed to ECS as written. Without it, the running one with the new image.
+    pub task_definition: Option<RelativePath>,
+    /// The container of the task definition that runs the image.
+    pub container: ContainerName,
+    /// The ECS service. Without it, the service's key in this file.
+    pub service: Option<ServiceName>,
+    /// The services that have to be deployed before this one.
+    #[serde(default)]
+    pub after: Vec<ServiceKey>,
+    /// The services whose change changes this one too, beside those that the workspace's graph knows of.
+    #[serde(default)]
+    pub depends_on: Vec<ServiceKey>,
+    /// Files and folders whose change changes this service, beside those that its Dockerfile and the workspace's graph know of.
+    #[serde(default)]
+    pub paths: Vec<RelativePath>,
+    /// What has to succeed before the service is deployed.
+    pub migration: Option<Migration>,
+    /// What tells that the service is healthy.
+    #[serde(default)]
+    pub health: Health,
+}
+
+read_section!(Service {
+    path, project, dockerfile, context, repository, task_definition, container, service, after, depends_on, paths, migration, health,
+} check Service::check);
+
+impl Service {
+    /// The ECS service that this one, listed under `key`, is.
+    pub fn ecs_service(&self, key: &ServiceKey) -> ServiceName {
+        self.service.clone().unwrap_or_else(|| key.into())
+    }
+
+    fn check(section: &Section<'_>) {
+        section.exactly_one("path", "project", "say where its sources are");
+    }
+}
+
+/// A migration: a one-off task from the service's own image and network.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Migration {
+    /// The command and its arguments, passed as written.
+    #[schemars(length(min = 1))]
+    pub command: Vec<String>,
+    /// The folder of the migration files: what tells whether any is pending.
+    pub sources: Option<RelativePath>,
+    /// The database to back up before.
+    pub backup: Option<Backup>,
+}
+
+read_section!(Migration { command, sources, backup } check Migration::check);
+
+impl Migration {
+    fn check(section: &Section<'_>) {
+        if !section.has("command") {
+            section.missing("command");
+        }
+        if section.peek::<Vec<String>>("command").is_some_and(|command| command.is_empty()) {
+            section.problem(
+                "command",
+                "it is empty: write the program and its arguments, as in `[\"npm\", \"run\", \"migrate\"]`",
+            );
+        }
+    }
+}
+
+/// A snapshot that is taken before a migration.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["rds-instance"] }, { "required": ["rds-cluster"] }]))]
+pub struct Backup {
+    /// The RDS instance. Either this or `rds-cluster`.
+    pub rds_instance: Option<Template>,
+    /// The Aurora cluster. Either this or `rds-instance`.
+    pub rds_cluster: Option<Template>,
+    /// When to take it.
+    #[serde(default)]
+    pub when: BackupWhen,
+}
+
+read_section!(Backup { rds_instance, rds_cluster, when } check Backup::check);
+
+impl Backup {
+    fn check(section: &Section<'_>) {
+        section.exactly_one("rds-instance", "rds-cluster", "name the database to back up");
+    }
+}
+
+/// When a backup is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackupWhen {
+    /// Unless it is known that no migration is pending.
+    #[default]
+    IfPending,
+    /// Before every run.
+    Always,
+}
+
+read_word!(BackupWhen or IfPending);
+
+/// What tells that a service is healthy, beside the state of its tasks and targets.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Health {
+    /// The URL to ask. Without it, the state of tasks and targets alone decides.
+    pub url: Option<Template>,
+    /// What each answer has to be, as in `status == 200` and `json(/version) == '${COMMIT}'`.
+    pub expect: Vec<Template>,
+    /// The time from one request to the next.
+    pub interval: TimeSpan,
+    /// The time that an answer may take.
+    pub timeout: TimeSpan,
+    /// The good answers in a row that make the service healthy.
+    pub passes: NonZeroU32,
+    /// The bad answers in a row that make it unhealthy.
+    pub failures: NonZeroU32,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            url: None,
+            expect: vec![Template::from("status == 200")],
+            interval: TimeSpan::from_seconds(30),
+            timeout: TimeSpan::from_seconds(5),
+            passes: NonZeroU32::MIN.saturating_add(1),
+            failures: NonZeroU32::MIN.saturating_add(2),
+        }
+    }
+}
+
+read_section!(Health or default { url, expect, interval, timeout, passes, failures } check Health::check);
+
+impl Health {
+    fn check(section: &Section<'_>) {
+        match section.peek::<Template>("url") {
+            Some(url) if !["https://", "http://"].iter().any(|scheme| url.as_str().starts_with(scheme)) => {
+                section.problem("url", &format!("`{}` is not a URL: start it with `https://`", url.as_str()));
+            }
+            None if section.has("expect") && !section.has("url") => {
+                section.problem("expect", "there is no `url` whose answer could be as expected");
+            }
+            _ => {}
+        }
+        if section.peek::<Vec<Template>>("expect").is_some_and(|expect| expect.is_empty()) {
+            section.problem("expect", "it is empty, and any answer would do: leave it out to expect `status == 200`");
+        }
+        for key in ["interval", "timeout"] {
+            if section.peek::<TimeSpan>(key).is_some_and(|span| span.get().is_zero()) {
+                section.problem(key, "it must be more than nothing");
+            }
+        }
+    }
+}
+
+read_text!(ServiceKey, ServiceName, ContainerName, RepositoryName);

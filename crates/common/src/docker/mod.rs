@@ -1,0 +1,249 @@
+//! The Docker engine of the runner's host, through the socket that the runner mounts into every container action.
+
+mod build;
+mod context;
+mod ignore;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bollard::API_DEFAULT_VERSION;
+use bollard::auth::DockerCredentials;
+use bollard::errors::Error;
+use bollard::models::ImageInspect;
+use bollard::query_parameters::{PushImageOptionsBuilder, TagImageOptionsBuilder};
+use futures_util::TryStreamExt;
+
+pub use build::Build;
+
+use crate::aws::Login;
+use crate::failure::Failure;
+use crate::http::root_cause;
+use crate::names::Digest;
+use crate::runner::Environment;
+
+/// Where the runner mounts the engine's socket (actions/runner, `ContainerActionHandler.cs`).
+const SOCKET: &str = "/var/run/docker.sock";
+
+/// How long the engine may take to say that it is there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long an answer may take to begin. A build or a push may take hours: what limits it is the action's own `timeout`.
+const ANSWER_TIMEOUT_SECONDS: u64 = 24 * 60 * 60;
+
+/// The Docker engine.
+#[derive(Clone, Debug)]
+pub struct Docker {
+    engine: bollard::Docker,
+    address: String,
+}
+
+/// An image that the engine holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalImage {
+    /// What the engine calls it by: the digest of its configuration, or of its manifest where containerd stores the images.
+    pub id: Digest,
+    /// Its size as the engine counts it: unpacked, or compressed where containerd stores the images.
+    pub size: u64,
+    /// The user that it runs as; blank is root.
+    pub user: String,
+    /// Whether it tells how its health is checked.
+    pub has_healthcheck: bool,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl LocalImage {
+    /// The commit that it was built from, if it tells (OCI image specification, "Pre-Defined Annotation Keys").
+    pub fn revision(&self) -> Option<&str> {
+        self.labels.get(REVISION).map(String::as_str)
+    }
+}
+
+/// The label that names the commit that an image was built from.
+pub const REVISION: &str = "org.opencontainers.image.revision";
+
+/// The label that names the repository that an image was built from.
+pub const SOURCE: &str = "org.opencontainers.image.source";
+
+impl Docker {
+    /// Connects to the engine at `DOCKER_HOST`, or at the socket that the runner mounts, and asks whether it is there.
+    #[expect(clippy::disallowed_methods, reason = "a time limit is not a wait: it ends one")]
+    pub(crate) async fn connect(environment: &Environment) -> Result<Self, Failure> {
+        let address = environment.get("DOCKER_HOST").map_or_else(|| format!("unix://{SOCKET}"), str::to_owned);
+        let engine = match address.split_once("://") {
+            Some(("unix", path)) => bollard::Docker::connect_with_unix(path, ANSWER_TIMEOUT_SECONDS, API_DEFAULT_VERSION),
+            Some(("tcp" | "http", _)) if environment.get("DOCKER_TLS_VERIFY").is_none() => {
+                bollard::Docker::connect_with_http(&address, ANSWER_TIMEOUT_SECONDS, API_DEFAULT_VERSION)
+            }
+            _ => {
+                return Err(Failure::input(format!("`DOCKER_HOST` is `{address}`, which this action cannot connect to"))
+                    .hint("use an engine at `unix:///path` or, without TLS, at `tcp://host:port`"));
+            }
+        };
+        let engine = engine.map_err(|error| unreachable(&address, &error))?;
+        match tokio::time::timeout(CONNECT_TIMEOUT, engine.ping()).await {
+            Ok(Ok(_)) => Ok(Self { engine, address }),
+            Ok(Err(error)) => Err(unreachable(&address, &error)),
+            Err(_) => Err(unreachable(&address, &Error::RequestTimeoutError)),
+        }
+    }
+
+    /// Where the engine is, as `DOCKER_HOST` would name it.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// An image by name, tag or id. `None` if the engine has no such image.
+    pub async fn inspect(&self, reference: &str) -> Result<Option<LocalImage>, Failure> {
+        let doing = || format!("inspect image `{reference}`");
+        match self.engine.inspect_image(reference).await {
+            Ok(image) => local_image(image).map(Some).map_err(|error| error.context(doing())),
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+            Err(error) => Err(refused(&error).context(doing())),
+        }
+    }
+
+    /// Gives an image one more name: `host/repository:tag`.
+    pub async fn tag(&self, image: &str, reference: &str) -> Result<(), Failure> {
+        let (repository, tag) = split(reference);
+        let options = TagImageOptionsBuilder::new().repo(repository).tag(tag).build();
+        let tagged = self.engine.tag_image(image, Some(options)).await;
+        tagged.map_err(|error| refused(&error).context(format!("tag image `{image}` as `{reference}`")))
+    }
+
+    /// Pushes an image to the registry that its name begins with. What the engine says on the way goes to `say`.
+    ///
+    /// The engine retries by itself, and says what went wrong within an answer that begins with "200 OK".
+    pub async fn push(&self, reference: &str, login: &Login, mut say: impl FnMut(String)) -> Result<(), Failure> {
+        let (repository, tag) = split(reference);
+        let credentials = DockerCredentials {
+            username: Some(login.user.clone()),
+            password: Some(login.password.expose().to_owned()),
+            serveraddress: repository.split('/').next().map(str::to_owned),
+            ..DockerCredentials::default()
+        };
+        let options = PushImageOptionsBuilder::new().tag(tag).build();
+        let mut answer = self.engine.push_image(repository, Some(options), Some(credentials));
+        let doing = || format!("push image `{reference}`");
+        while let Some(progress) = answer.try_next().await.map_err(|error| push_refused(&error).context(doing()))? {
+            // The bars that a terminal shows move a hundred times a second: what is done is enough.
+            if let (Some(status), None) = (progress.status, progress.progress_detail.and_then(|detail| detail.current)) {
+                say(status);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `host/repository` and the tag.
+fn split(reference: &str) -> (&str, &str) {
+    match reference.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, tag),
+        _ => (reference, "latest"),
+    }
+}
+
+fn local_image(image: ImageInspect) -> Result<LocalImage, Failure> {
+    let id = image.id.unwrap_or_default().parse().map_err(Failure::remote)?;
+    let config = image.config.unwrap_or_default();
+    // `HEALTHCHECK NONE` takes away the one of the base image.
+    let healthcheck = config.healthcheck.and_then(|healthcheck| healthcheck.test).unwrap_or_default();
+    Ok(LocalImage {
+        id,
+        size: image.size.unwrap_or_default().unsigned_abs(),
+        user: config.user.unwrap_or_default(),
+        has_healthcheck: healthcheck.first().is_some_and(|kind| kind != "NONE"),
+        labels: config.labels.unwrap_or_default().into_iter().collect(),
+    })
+}
+
+fn unreachable(address: &str, error: &Error) -> Failure {
+    let why = match error {
+        Error::SocketNotFoundError(_) => "there is no such socket".to_owned(),
+        Error::RequestTimeoutError => format!("no answer within {}", crate::duration::human(CONNECT_TIMEOUT)),
+        error => root_cause(error),
+    };
+    Failure::remote(format!("no Docker engine at `{address}`: {why}")).hint(
+        "run the job on a runner with Docker, such as `ubuntu-24.04`: `ubuntu-slim` and runner sets in Kubernetes mode have none; \
+         a rootless engine is found by `DOCKER_HOST`",
+    )
+}
+
+/// The engine's "no" to a request.
+fn refused(error: &Error) -> Failure {
+    match error {
+        Error::DockerResponseServerError { status_code, message } => {
+            Failure::remote(format!("the Docker engine answered {status_code}: {}", message.trim()))
+        }
+        Error::DockerStreamError { error } => Failure::remote(error.trim()),
+        error => Failure::remote(format!("the Docker engine broke off: {}", root_cause(error)))
+            .hint("look at the engine's own log, then run again"),
+    }
+}
+
+fn push_refused(error: &Error) -> Failure {
+    let failure = refused(error);
+    let text = failure.error.to_string();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if says(&["no basic auth credentials", "denied:", "unauthorized", "403 Forbidden"]) {
+        return Failure::denied(text).hint(
+            "allow `ecr:InitiateLayerUpload`, `ecr:UploadLayerPart`, `ecr:CompleteLayerUpload`, `ecr:BatchCheckLayerAvailability` and \
+             `ecr:PutImage` on the repository",
+        );
+    }
+    if says(&["immutable"]) {
+        return Failure::input(text).hint("another run pushed this tag meanwhile, with another image: run again to use that one");
+    }
+    failure.hint("run again: layers that arrived are not sent twice")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_a_repository_and_a_tag() {
+        for (reference, expected) in [
+            ("shop/auth:1", ("shop/auth", "1")),
+            ("127.0.0.1:5000/auth", ("127.0.0.1:5000/auth", "latest")),
+            ("127.0.0.1:5000/auth:v2", ("127.0.0.1:5000/auth", "v2")),
+        ] {
+            assert_eq!(split(reference), expected);
+        }
+    }
+
+    #[test]
+    fn an_image_without_a_check_has_none() {
+        let inspect = |healthcheck: &str| {
+            let json = format!(r#"{{"Id":"sha256:{}","Size":7,"Config":{{"User":"65532"{healthcheck}}}}}"#, "a".repeat(64));
+            local_image(serde_json::from_str(&json).unwrap()).unwrap().has_healthcheck
+        };
+        assert!(inspect(r#","Healthcheck":{"Test":["CMD","/check"]}"#));
+        assert!(!inspect(r#","Healthcheck":{"Test":["NONE"]}"#));
+        assert!(!inspect(r#","Healthcheck":{}"#));
+        assert!(!inspect(""));
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_not_there_is_named() {
+        let connect = async |host: &str| {
+            let environment = [("DOCKER_HOST", host)].into_iter().collect();
+            Docker::connect(&environment).await.unwrap_err().to_string()
+        };
+        let told = connect("unix:///nowhere/docker.sock").await;
+        assert!(told.starts_with("no Docker engine at `unix:///nowhere/docker.sock`: there is no such socket\nhint: run the job"), "{told}");
+        let told = connect("tcp://127.0.0.1:1").await;
+        assert!(told.starts_with("no Docker engine at `tcp://127.0.0.1:1`: Connection refused"), "{told}");
+        let told = connect("ssh://somewhere").await;
+        assert!(told.starts_with("`DOCKER_HOST` is `ssh://somewhere`, which"), "{told}");
+    }
+
+    #[test]
+    fn a_refused_push_names_the_permissions() {
+        let push = |text: &str| push_refused(&Error::DockerStreamError { error: text.to_owned() });
+        assert_eq!(push("denied: User is not authorized").kind, crate::failure::Kind::Denied);
+        assert_eq!(push("tag invalid: The image tag '1' already exists and cannot be overwritten because the tag is immutable.").kind, crate::failure::Kind::Input);
+        assert_eq!(push("EOF").kind, crate::failure::Kind::Remote);
+    }
+}

@@ -1,0 +1,116 @@
+//! The one connector through which every HTTP request leaves the process: AWS, GitHub and the probes of services.
+//!
+//! Being one, it is the one place for TLS roots, proxies and time limits, and the one seam at which tests put a simulated
+//! world under the real clients.
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_http_client::Connector;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+
+use crate::failure::Failure;
+use crate::runner::Environment;
+
+/// How long a connection may take to come about. An endpoint that cannot be reached is reported after this time.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long an answer may take to begin.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The process's HTTP client. Cheap to clone: connections are shared.
+#[derive(Clone, Debug)]
+pub struct Http(SharedHttpConnector);
+
+/// Why a request had no answer. Reads as a fragment: "could not connect: connection refused".
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// The request cannot be sent at all.
+    #[error("the request cannot be sent: {0}")]
+    Unsendable(String),
+    /// No connection, or it broke.
+    #[error("{0}")]
+    Disconnected(String),
+    /// No answer in time.
+    #[error("no answer within {}", crate::duration::human(*.0))]
+    TimedOut(Duration),
+}
+
+impl Http {
+    /// A client that trusts the system's roots and those of `AWS_CA_BUNDLE` (which the SDK for Rust ignores by itself), and
+    /// goes through the proxies of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.
+    pub fn connect(environment: &Environment) -> Result<Self, Failure> {
+        let mut roots = TrustStore::default().with_native_roots(true);
+        for variable in ["AWS_CA_BUNDLE", "SSL_CERT_FILE"] {
+            if let Some(path) = environment.get(variable) {
+                let pem = std::fs::read(path).map_err(|error| {
+                    Failure::input(format!("read the certificates `{path}`: {error}"))
+                        .hint(format!("check `{variable}`: a container action sees the workspace and the runner's temporary folder only"))
+                })?;
+                roots.add_pem_certificate(pem);
+            }
+        }
+        let context = TlsContext::builder()
+            .with_trust_store(roots)
+            .build()
+            .map_err(|error| Failure::input(format!("read the TLS roots: {error}")))?;
+        let settings =
+            HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
+        let connector = Connector::builder()
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .tls_context(context)
+            .connector_settings(settings)
+            .proxy_config(ProxyConfig::from_env())
+            .build();
+        Ok(Self::over(SharedHttpConnector::new(connector)))
+    }
+
+    /// A client over this connector.
+    pub fn over(connector: SharedHttpConnector) -> Self {
+        Self(connector)
+    }
+
+    /// The same connector in the form that the AWS SDK takes.
+    pub(crate) fn for_sdk(&self) -> SharedHttpClient {
+        let connector = self.0.clone();
+        http_client_fn(move |_, _| connector.clone())
+    }
+
+    /// Sends a request and collects its answer, whatever its status. Redirects are answers too.
+    #[expect(clippy::disallowed_methods, reason = "a time limit is not a wait: it ends one")]
+    pub async fn send(&self, request: http::Request<Bytes>, limit: Duration) -> Result<http::Response<Bytes>, Unanswered> {
+        let request = HttpRequest::try_from(request.map(SdkBody::from))
+            .map_err(|error| Unanswered::Unsendable(error.to_string()))?;
+        let answer = async {
+            let response = self.0.call(request).await.map_err(|error| Unanswered::Disconnected(root_cause(&error)))?;
+            let response = response.try_into_http1x().map_err(|error| Unanswered::Disconnected(error.to_string()))?;
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await.map_err(|error| Unanswered::Disconnected(root_cause(error.as_ref())))?;
+            Ok(http::Response::from_parts(parts, body.to_bytes()))
+        };
+        tokio::time::timeout(limit, answer).await.unwrap_or(Err(Unanswered::TimedOut(limit)))
+    }
+}
+
+/// The innermost error: "connection refused" says more than the three wrappings around it.
+pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// A base URL and what is appended to it, without a doubled slash.
+pub fn join(base: &str, path: impl fmt::Display) -> String {
+    format!("{}/{}", base.trim_end_matches('/'), path.to_string().trim_start_matches('/'))
+}

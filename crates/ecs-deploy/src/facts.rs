@@ -1,0 +1,61 @@
+//! What is true out there before anything is done: what runs, from what, and which image carries the commit's tag. Reads only.
+
+use std::collections::BTreeMap;
+
+use common::aws::{Aws, Service};
+use common::failure::Failure;
+use common::image::FoundImage;
+use common::names::ServiceKey;
+use common::task_definition::Source;
+use serde_json::Value;
+
+use crate::config::{Config, Target};
+
+/// What is true out there.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) services: BTreeMap<ServiceKey, ServiceFacts>,
+}
+
+/// What is true of one service.
+#[derive(Debug)]
+pub(crate) struct ServiceFacts {
+    /// The service; `None` if there is none of this name.
+    pub(crate) service: Option<Service>,
+    /// The task definition that it runs.
+    pub(crate) running: Option<Value>,
+    /// The task definition that was asked for by name.
+    pub(crate) existing: Option<Value>,
+    /// The image behind the commit's tag.
+    pub(crate) image: FoundImage,
+}
+
+impl Facts {
+    pub(crate) async fn read(config: &Config, aws: &Aws) -> Result<Self, Failure> {
+        let names: Vec<_> = config.targets().map(|target| &target.service).collect();
+        let found = aws.ecs.describe_services(&config.cluster, &names).await?;
+        let mut services = BTreeMap::new();
+        for target in config.targets() {
+            let service = found.iter().find(|service| service.name == target.service.as_str()).cloned();
+            services.insert(target.key.clone(), ServiceFacts::read(target, service, aws).await?);
+        }
+        Ok(Self { services })
+    }
+}
+
+impl ServiceFacts {
+    async fn read(target: &Target, service: Option<Service>, aws: &Aws) -> Result<Self, Failure> {
+        let running = match &service {
+            Some(service) if service.status == "ACTIVE" => {
+                Some(aws.ecs.describe_task_definition(&service.task_definition).await?)
+            }
+            _ => None,
+        };
+        let existing = match &target.source {
+            Source::Existing(revision) => Some(aws.ecs.describe_task_definition(revision.as_str()).await?),
+            Source::File(_) | Source::Running => None,
+        };
+        let image = target.image.find(&aws.ecr).await?;
+        Ok(Self { service, running, existing, image })
+    }
+}

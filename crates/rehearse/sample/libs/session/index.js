@@ -1,0 +1,2 @@
+// How long a session lives.
+module.exports.lifetime = 30 * 60;

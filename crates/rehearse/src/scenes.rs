@@ -1,0 +1,248 @@
+//! The scenes of the sample: what is done, what the actions have to say, and what has to be true afterwards.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+use world::{CircuitBreaker, ServiceSeed, World};
+
+use crate::binaries::tree;
+use crate::pipeline::{Workflow, deliver};
+use crate::repository::Repository;
+use crate::runner::{Push, Step};
+use crate::stage::Stage;
+use crate::story::Story;
+
+/// The sample's environment.
+const CLUSTER: &str = "shop-staging";
+const SERVICES: [&str; 3] = ["auth", "catalog", "web"];
+
+/// One scene.
+pub(crate) struct Scene {
+    pub(crate) title: &'static str,
+    /// What happens, for the reader.
+    pub(crate) told: &'static str,
+    /// What happens, for git. Answers the message of the commit; `None` delivers the last one again.
+    pub(crate) change: Box<dyn Fn(&Repository) -> Result<Option<&'static str>>>,
+    /// The steps that have to run and the word that each has to say.
+    pub(crate) said: Vec<(&'static str, &'static str)>,
+    /// What is true afterwards, in words, and whether it is.
+    pub(crate) truth: &'static str,
+    pub(crate) is_true: Box<dyn Fn(&World, &Push) -> Result<(), String>>,
+    pub(crate) repository: Repository,
+    pub(crate) workflow: Workflow,
+}
+
+impl Scene {
+    /// Plays the scene; answers whether everything that was said is true. `last` is the push of the scene before.
+    pub(crate) fn play(&self, number: usize, last: &mut Option<Push>, stage: &Stage, story: &mut Story) -> Result<bool> {
+        let push = match ((self.change)(&self.repository)?, last.take()) {
+            (Some(message), last) => {
+                let before = last.map(|push| push.commit);
+                Push { commit: self.repository.commit(message)?, before, branch: "main".to_owned(), run: number, attempt: 1 }
+            }
+            (None, Some(last)) => Push { attempt: last.attempt + 1, ..last },
+            (None, None) => bail!("there is no run to repeat"),
+        };
+        *last = Some(push.clone());
+        story.scene(number, self, &push.commit);
+        let started = Instant::now();
+        let steps = deliver(stage, self.repository.path(), &push, &self.workflow)?;
+        let took = started.elapsed();
+        steps.iter().for_each(|step| story.step(step));
+        steps.iter().for_each(|step| story.summary(step));
+        let mut lies = self.misstatements(&steps);
+        lies.extend((self.is_true)(&stage.world, &push).err());
+        story.verdict(&lies, self.truth, took);
+        if !lies.is_empty() {
+            steps.iter().for_each(|step| story.log(step));
+        }
+        Ok(lies.is_empty())
+    }
+
+    /// What the steps said, against what they had to say.
+    fn misstatements(&self, steps: &[Step]) -> Vec<String> {
+        let said: Vec<(&str, &str)> = steps.iter().map(|step| (step.action, step.output("result"))).collect();
+        if said == self.said {
+            return Vec::new();
+        }
+        let text = |steps: &[(&str, &str)]| steps.iter().map(|(action, word)| format!("{action} {word}")).collect::<Vec<_>>().join(", ");
+        vec![format!("it was said: {}; and should have been: {}", text(&said), text(&self.said))]
+    }
+}
+
+/// The sample's scenes, on a cluster whose services run a placeholder.
+pub(crate) fn sample(stage: &Stage) -> Result<Vec<Scene>> {
+    furnish(&stage.world);
+    let from = tree().join("crates/rehearse/sample");
+    let repository = Repository::create(stage.folder("shop"), &from, &stage.runner.url)?;
+    let scene = |title, told, said: &[(&'static str, &'static str)], truth| Scene {
+        title,
+        told,
+        change: Box::new(|_| Ok(None)),
+        said: said.to_vec(),
+        truth,
+        is_true: Box::new(|_, _| Ok(())),
+        repository: repository.clone(),
+        workflow: Workflow::default(),
+    };
+    const DELIVERED: [(&str, &str); 5] = [
+        ("build-affected", "affected"),
+        ("ecr-push", "pushed"),
+        ("run-migration", "applied"),
+        ("ecs-deploy", "deployed"),
+        ("health-gate", "healthy"),
+    ];
+    const NO_MIGRATION: [(&str, &str); 5] = [
+        ("build-affected", "affected"),
+        ("ecr-push", "pushed"),
+        ("run-migration", "skipped"),
+        ("ecs-deploy", "deployed"),
+        ("health-gate", "healthy"),
+    ];
+    Ok(vec![
+        Scene {
+            change: Box::new(|_| Ok(Some("The first version"))),
+            is_true: Box::new(|world, push| runs(world, &SERVICES, &push.commit)),
+            ..scene(
+                "The first release",
+                "Three services, one of them with a database, go to a cluster that runs placeholders.",
+                &DELIVERED,
+                "all three services run this commit",
+            )
+        },
+        Scene {
+            change: Box::new(|repository| {
+                repository.replace("apps/catalog/server.js", "status: \"ok\"", "status: \"ok\", currency: \"EUR\"")?;
+                Ok(Some("Show prices in euro"))
+            }),
+            is_true: Box::new(|world, push| {
+                runs(world, &["catalog"], &push.commit)?;
+                runs(world, &["auth", "web"], push.before.as_deref().unwrap_or_default())
+            }),
+            ..scene(
+                "A change of one service",
+                "Only `catalog` changed: the other two are neither built nor deployed.",
+                &NO_MIGRATION,
+                "`catalog` runs this commit, the other two run the one before",
+            )
+        },
+        Scene {
+            change: Box::new(|repository| {
+                repository.replace("libs/session/index.js", "30 * 60", "60 * 60")?;
+                Ok(Some("Sessions live for an hour"))
+            }),
+            is_true: Box::new(|world, push| {
+                runs(world, &["auth", "web"], &push.commit)?;
+                runs(world, &["catalog"], push.before.as_deref().unwrap_or_default())
+            }),
+            ..scene(
+                "A change of a shared library",
+                "`auth` and `web` are built from `libs/session`; `catalog` is not.",
+                &DELIVERED,
+                "`auth` and `web` run this commit, `catalog` does not",
+            )
+        },
+        Scene {
+            change: Box::new(|_| Ok(None)),
+            is_true: Box::new(|world, push| runs(world, &["auth", "web"], &push.commit)),
+            ..scene(
+                "The same commit again",
+                "Someone clicks *Re-run all jobs*. Nothing is pushed, migrated or deployed twice.",
+                &[
+                    ("build-affected", "affected"),
+                    ("ecr-push", "unchanged"),
+                    ("run-migration", "applied"),
+                    ("ecs-deploy", "unchanged"),
+                    ("health-gate", "healthy"),
+                ],
+                "`auth` and `web` run what they ran",
+            )
+        },
+        Scene {
+            change: Box::new(|repository| {
+                repository.write("apps/auth/migrations/0002_email.sql", "ALTER TABLE accounts ADD UNIQUE (email);\n")?;
+                repository.append("apps/auth/Dockerfile", "LABEL world.runs=\"exits 1 after 300 ms: applying 0002_email.sql | ERROR: could not create unique index, key (email) is duplicated\"")?;
+                Ok(Some("One account per e-mail address"))
+            }),
+            is_true: Box::new(|world, push| does_not_run(world, &["auth"], &push.commit)),
+            ..scene(
+                "A migration that fails",
+                "The new constraint meets duplicates in the data. The code that relies on it must not go live.",
+                &[("build-affected", "affected"), ("ecr-push", "pushed"), ("run-migration", "failed")],
+                "no service was touched",
+            )
+        },
+        Scene {
+            change: Box::new(|repository| {
+                repository.append("apps/catalog/Dockerfile", "LABEL world.serves=\"exits 137 after 300 ms: reading feature flags | FATAL: flags.json is not there\"")?;
+                Ok(Some("Read feature flags at the start"))
+            }),
+            is_true: Box::new(|world, push| does_not_run(world, &["catalog"], &push.commit)),
+            ..scene(
+                "A version that crashes",
+                "`catalog` dies right after its start, again and again. ECS goes back to what ran before, and the run says so.",
+                &[("build-affected", "affected"), ("ecr-push", "pushed"), ("run-migration", "skipped"), ("ecs-deploy", "rolled-back")],
+                "`catalog` runs the version before, on all of its tasks",
+            )
+        },
+    ])
+}
+
+/// The ground that the sample deploys onto.
+fn furnish(world: &World) {
+    world.create_cluster(CLUSTER);
+    for service in SERVICES {
+        world.create_repository(&format!("shop/{service}"));
+        world.put_parameter(&format!("/shop/staging/{service}/database-url"), "postgres://shop");
+        world.create_service(ServiceSeed {
+            cluster: CLUSTER.to_owned(),
+            name: service.to_owned(),
+            task_definition: json!({
+                "family": format!("shop-{service}"),
+                "requiresCompatibilities": ["FARGATE"],
+                "networkMode": "awsvpc",
+                "cpu": "256",
+                "memory": "512",
+                "containerDefinitions": [{ "name": "app", "image": "public.ecr.aws/nginx/nginx:stable" }],
+            }),
+            desired_count: 2,
+            circuit_breaker: Some(CircuitBreaker { rollback: true }),
+            target_group: Some(format!("shop-{service}")),
+            ..ServiceSeed::default()
+        });
+    }
+}
+
+/// Whether these services run this commit, all of their tasks.
+fn runs(world: &World, services: &[&str], commit: &str) -> Result<(), String> {
+    services.iter().try_for_each(|service| match versions(world, service).as_slice() {
+        [version] if version == commit => Ok(()),
+        versions => Err(format!("`{service}` runs {versions:?}, and should run {commit}")),
+    })
+}
+
+/// Whether these services run something else than this commit, and all of their tasks do.
+fn does_not_run(world: &World, services: &[&str], commit: &str) -> Result<(), String> {
+    services.iter().try_for_each(|service| match versions(world, service).as_slice() {
+        [version] if version != commit => Ok(()),
+        versions => Err(format!("`{service}` runs {versions:?}, and should not run {commit}")),
+    })
+}
+
+/// The commits that a service's running tasks were started with, each once. A placeholder has none.
+fn versions(world: &World, service: &str) -> Vec<String> {
+    let group = format!("service:{service}");
+    let tasks = world.tasks(CLUSTER).into_iter().filter(|task| task.group == group && task.status == "RUNNING");
+    let mut versions: Vec<String> = tasks.filter_map(|task| variable(task.containers.first()?, "COMMIT")).collect();
+    versions.sort();
+    versions.dedup();
+    versions
+}
+
+/// An environment variable of a container definition.
+fn variable(container: &Value, name: &str) -> Option<String> {
+    let variables = container["environment"].as_array()?;
+    let variable = variables.iter().find(|variable| variable["name"] == name)?;
+    variable["value"].as_str().map(str::to_owned)
+}

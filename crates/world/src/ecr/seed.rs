@@ -1,0 +1,102 @@
+//! Images that are there before a test begins.
+
+use std::io;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::repository::{Pushed, Repository};
+use crate::oci;
+use crate::state::World;
+
+/// An image to be found in the registry.
+#[derive(Clone, Debug, Default)]
+pub struct ImageSeed {
+    /// The repository's name; it is created if it does not exist.
+    pub repository: String,
+    /// The tag; untagged if blank.
+    pub tag: String,
+    /// The image's labels.
+    pub labels: Vec<(String, String)>,
+    /// Its environment, as `NAME=value`.
+    pub env: Vec<String>,
+    /// The user that it runs as; root if blank.
+    pub user: String,
+    /// Its architecture; `amd64` if blank.
+    pub architecture: String,
+    /// The command of its health check, if it has one.
+    pub healthcheck: Option<Vec<String>>,
+}
+
+impl World {
+    /// Creates a repository with default settings, unless it exists.
+    pub fn create_repository(&self, name: &str) {
+        self.with(|state| {
+            let now = state.now;
+            state.ecr.repositories.entry(name.to_owned()).or_insert_with(|| Repository::created_at(now));
+        });
+    }
+
+    /// Puts an image with a manifest, a configuration and one layer into the registry and answers its digest.
+    ///
+    /// # Panics
+    /// If the tag is immutable and there, with another image.
+    pub fn push_image(&self, seed: ImageSeed) -> String {
+        self.create_repository(&seed.repository);
+        let (config, layer) = match seed.contents() {
+            Ok(contents) => contents,
+            Err(error) => panic!("an archive in memory: {error}"),
+        };
+        let manifest = oci::manifest(&config, std::slice::from_ref(&layer));
+        let pushed = self.with(|state| {
+            let now = state.now;
+            let tag = Some(seed.tag.as_str()).filter(|tag| !tag.is_empty());
+            state.ecr.repository_mut(&seed.repository).map(|repository| {
+                repository.put_blob(config);
+                repository.put_blob(layer);
+                repository.put_manifest(&seed.repository, oci::MANIFEST, &manifest, tag, now)
+            })
+        });
+        match pushed {
+            Some(Ok(Pushed::New(digest) | Pushed::Unchanged(digest))) => digest,
+            refused => panic!("the image cannot be put into the registry: {refused:?}"),
+        }
+    }
+
+    /// The digest of the image that has this tag.
+    pub fn image_digest(&self, repository: &str, tag: &str) -> Option<String> {
+        self.with(|state| {
+            let (digest, _) = state.ecr.repository(repository)?.manifest(tag)?;
+            Some(digest.to_owned())
+        })
+    }
+}
+
+impl ImageSeed {
+    /// The configuration and the layer.
+    fn contents(&self) -> io::Result<(Bytes, Bytes)> {
+        // Content of its own per image: a layer is shared only where the images are the same.
+        let text = format!("{} {} {:?} {:?}", self.repository, self.user, self.labels, self.env);
+        let plain = tar_of("etc/image", text.as_bytes())?;
+        let labels: Map<String, Value> = self.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let mut config = json!({
+            "architecture": if self.architecture.is_empty() { "amd64" } else { &self.architecture },
+            "os": "linux",
+            "config": { "Env": self.env, "Labels": labels, "User": self.user, "Entrypoint": ["/app"] },
+            "rootfs": { "type": "layers", "diff_ids": [oci::digest(&plain)] },
+        });
+        if let Some(command) = &self.healthcheck {
+            config["config"]["Healthcheck"] = json!({ "Test": command });
+        }
+        Ok((Bytes::from(config.to_string()), oci::gzip(&plain)?))
+    }
+}
+
+fn tar_of(path: &str, content: &[u8]) -> io::Result<Vec<u8>> {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_data(&mut header, path, content)?;
+    archive.into_inner()
+}

@@ -1,0 +1,41 @@
+//! A world to deliver into: AWS, GitHub and a Docker engine, simulated behind the wire protocols that they really speak.
+//!
+//! One [`World`] is either *mounted* in-process under the real SDKs ([`World::mount`]), so that tokio's paused clock turns
+//! a fifteen-minute deployment into milliseconds, or *served* on loopback ([`World::serve`]) for real binaries.
+//! Nothing in here is linked into an action.
+//!
+//! # Invariants
+//! - A request is answered from [`State`] alone, and every request first lets the world catch up with its clock.
+//! - Nothing sleeps: what happens later is computed when somebody looks.
+//! - What is answered has the shape that AWS's own service models describe; `cargo xtask e2e` holds it to that.
+
+mod behaviour;
+mod calls;
+mod clock;
+mod docker;
+mod ecr;
+mod ecs;
+mod elb;
+mod github;
+mod logs;
+mod mount;
+mod oci;
+mod oidc;
+mod registry;
+mod route;
+mod serve;
+mod ssm;
+mod state;
+mod sts;
+mod traffic;
+mod wire;
+
+pub use behaviour::Behaviour;
+pub use calls::{Call, Fault};
+pub use clock::Timing;
+pub use docker::ServedDocker;
+pub use ecr::ImageSeed;
+pub use ecs::{CircuitBreaker, ServiceSeed, ServiceView, TaskView};
+pub use github::{Comment, Deployment, DeploymentStatus, RunSeed};
+pub use serve::Served;
+pub use state::{State, World};

@@ -1,0 +1,135 @@
+//! The world itself: what exists in it, and the one door through which every request comes.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use jiff::Timestamp;
+
+use crate::calls::{Call, Fault, Faults};
+use crate::clock::{Clock, Timing};
+use crate::route::Route;
+use crate::{docker, ecr, ecs, elb, github, logs, ssm, sts};
+
+/// A simulated AWS account, its region, a GitHub and a Docker engine. Cheap to clone: every clone is the same world.
+#[derive(Clone, Debug)]
+pub struct World(Arc<Mutex<State>>);
+
+/// Everything that exists in a [`World`].
+#[derive(Debug)]
+pub struct State {
+    pub(crate) account: String,
+    pub(crate) region: String,
+    /// The host, with its port if it has one, at which the registry answers: ECR's own name, or loopback once served.
+    pub(crate) registry_host: String,
+    pub(crate) timing: Timing,
+    pub(crate) now: Timestamp,
+    clock: Clock,
+    faults: Faults,
+    calls: Vec<Call>,
+    pub(crate) docker: docker::Docker,
+    pub(crate) ecs: ecs::Ecs,
+    pub(crate) ecr: ecr::Ecr,
+    pub(crate) elb: elb::Elb,
+    pub(crate) github: github::GitHub,
+    pub(crate) logs: logs::Logs,
+    pub(crate) ssm: ssm::Ssm,
+    pub(crate) sts: sts::Sts,
+}
+
+impl World {
+    /// A world of its own: account `111122223333`, region `eu-west-1`, empty. Its calendar starts at `epoch`.
+    pub fn starting_at(epoch: Timestamp, timing: Timing) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            account: "111122223333".to_owned(),
+            region: "eu-west-1".to_owned(),
+            registry_host: "111122223333.dkr.ecr.eu-west-1.amazonaws.com".to_owned(),
+            timing,
+            now: epoch,
+            clock: Clock::starting_at(epoch),
+            faults: Faults::default(),
+            calls: Vec::new(),
+            docker: docker::Docker::default(),
+            ecs: ecs::Ecs::default(),
+            ecr: ecr::Ecr::default(),
+            elb: elb::Elb::default(),
+            github: github::GitHub::default(),
+            logs: logs::Logs::default(),
+            ssm: ssm::Ssm::default(),
+            sts: sts::Sts::default(),
+        })))
+    }
+
+    /// A world for tests: it starts on 2026-01-05 09:00 UTC, a Monday, and takes as long as Fargate does.
+    pub fn new() -> Self {
+        Self::starting_at(Timestamp::constant(1_767_603_600, 0), Timing::FARGATE)
+    }
+
+    /// Looks at, or changes, what exists. The world has caught up with its clock before `look` sees it.
+    pub fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        state.catch_up();
+        look(&mut state)
+    }
+
+    /// Scripts the next `times` calls of this name (`ecs:DescribeServices`) to meet a fault.
+    pub fn script(&self, call: &str, fault: Fault, times: usize) {
+        self.lock().faults.script(call, fault, times);
+    }
+
+    /// Every call so far, in order.
+    pub fn calls(&self) -> Vec<Call> {
+        self.lock().calls.clone()
+    }
+
+    /// The names of the calls so far that asked for a change, in order.
+    pub fn writes(&self) -> Vec<String> {
+        self.lock().calls.iter().filter(|call| call.is_write()).map(|call| call.name.clone()).collect()
+    }
+
+    /// Every call so far as lines of JSON: `name`, `request`, `status`, `answer`, and `raw` for an answer in XML.
+    pub fn transcript(&self) -> String {
+        self.lock().calls.iter().map(|call| call.line() + "\n").collect()
+    }
+
+    /// Answers one request that came over the network. `None` means that the connection closes without an answer.
+    pub(crate) fn answer(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
+        self.admit(&Route::of(request), request)
+    }
+
+    /// Answers one request that came over the Docker engine's socket. `None` as for [`World::answer`].
+    pub(crate) fn answer_docker(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
+        self.admit(&Route::Docker, request)
+    }
+
+    fn admit(&self, route: &Route, request: &Request<Bytes>) -> Option<Response<Bytes>> {
+        let mut state = self.lock();
+        state.catch_up();
+        let name = route.name(request);
+        let fault = state.faults.take(&name);
+        let response = match &fault {
+            None | Some(Fault::AnswerLost) => route.answer(&mut state, request),
+            Some(fault) => route.refuse(fault, &name, &state.account),
+        };
+        state.calls.push(route.record(name, request, &response));
+        (fault != Some(Fault::AnswerLost)).then_some(response)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl State {
+    /// Lets everything happen that was due by now.
+    fn catch_up(&mut self) {
+        self.now = self.clock.now();
+        ecs::catch_up(self);
+    }
+}

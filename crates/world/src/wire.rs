@@ -1,0 +1,146 @@
+//! How requests are read from, and answers and refusals written on, the wire: AWS JSON 1.1, AWS Query (XML), plain JSON.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// A service's modelled "no": an error code of its API with the message that a caller sees.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    /// A client error (HTTP 400), which is what AWS's JSON services answer for nearly everything.
+    pub(crate) fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code: code.into(), message: message.into() }
+    }
+
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+}
+
+/// An answer in AWS JSON 1.1, as ECS, ECR, SSM and CloudWatch Logs speak it.
+pub(crate) fn aws_json(answer: Result<Value, Refusal>) -> Response<Bytes> {
+    match answer {
+        Ok(value) => respond(StatusCode::OK, "application/x-amz-json-1.1", value.to_string()),
+        Err(refusal) => {
+            let body = json!({ "__type": refusal.code, "message": refusal.message });
+            respond(refusal.status, "application/x-amz-json-1.1", body.to_string())
+        }
+    }
+}
+
+/// An answer in the AWS Query protocol (XML), as Elastic Load Balancing and STS speak it. `result` is the inside of
+/// `<ActionResult>`, already escaped.
+pub(crate) fn aws_query(action: &str, namespace: &str, answer: Result<String, Refusal>) -> Response<Bytes> {
+    match answer {
+        Ok(result) => respond(
+            StatusCode::OK,
+            "text/xml",
+            format!(
+                "<{action}Response xmlns=\"{namespace}\"><{action}Result>{result}</{action}Result>\
+                 <ResponseMetadata><RequestId>world</RequestId></ResponseMetadata></{action}Response>"
+            ),
+        ),
+        Err(refusal) => respond(
+            refusal.status,
+            "text/xml",
+            format!(
+                "<ErrorResponse xmlns=\"{namespace}\"><Error><Type>Sender</Type><Code>{}</Code><Message>{}</Message></Error>\
+                 <RequestId>world</RequestId></ErrorResponse>",
+                xml(&refusal.code),
+                xml(&refusal.message)
+            ),
+        ),
+    }
+}
+
+/// A plain response.
+pub(crate) fn respond(status: StatusCode, content_type: &str, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    if let Ok(value) = content_type.parse() {
+        response.headers_mut().insert(http::header::CONTENT_TYPE, value);
+    }
+    response
+}
+
+/// A JSON response, as GitHub answers.
+pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response<Bytes> {
+    respond(status, "application/json; charset=utf-8", body.to_string())
+}
+
+/// The fields of an HTML form, as the AWS Query protocol sends its parameters. The last of several equal names wins.
+pub(crate) fn form(body: &[u8]) -> BTreeMap<String, String> {
+    form_urlencoded::parse(body).into_owned().collect()
+}
+
+/// The fields of a request's query string, in order, names repeated as they were sent.
+pub(crate) fn query(request: &Request<Bytes>) -> Vec<(String, String)> {
+    form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+/// Scheme and authority that the client used to reach the world, for the absolute URLs in answers.
+pub(crate) fn base(request: &Request<Bytes>) -> String {
+    let uri = request.uri();
+    if let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) {
+        return format!("{scheme}://{authority}");
+    }
+    let host = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+    format!("http://{host}")
+}
+
+/// One page of a listing by AWS's rules: at most `size` items, and the token of the next page if there is one.
+/// `None` if the token is none of ours.
+pub(crate) fn page(items: Vec<Value>, size: usize, token: Option<&str>) -> Option<(Vec<Value>, Option<String>)> {
+    let start: usize = match token {
+        None => 0,
+        Some(token) => String::from_utf8(STANDARD.decode(token).ok()?).ok()?.parse().ok()?,
+    };
+    let end = start.saturating_add(size.max(1));
+    let next = (end < items.len()).then(|| STANDARD.encode(end.to_string()));
+    Some((items.into_iter().skip(start).take(size.max(1)).collect(), next))
+}
+
+/// A moment as AWS JSON writes it: seconds since the epoch, with milliseconds.
+pub(crate) fn epoch(moment: Timestamp) -> Value {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of this century fit a double exactly")]
+    let seconds = moment.as_millisecond() as f64 / 1000.0;
+    json!(seconds)
+}
+
+/// Escapes text for XML.
+pub(crate) fn xml(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_read_with_its_escapes() {
+        let form = form(b"Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fx+y&Empty=");
+        assert_eq!(form["RoleArn"], "arn:aws:iam::1:role/x y");
+        assert_eq!(form["Empty"], "");
+    }
+
+    #[test]
+    fn a_listing_is_paged_to_its_end() {
+        let items: Vec<Value> = (0..5).map(Value::from).collect();
+        let (first, token) = page(items.clone(), 3, None).unwrap();
+        let (second, end) = page(items.clone(), 3, token.as_deref()).unwrap();
+        assert_eq!((first.len(), second.len(), end), (3, 2, None));
+        assert_eq!(page(items, 3, Some("no token of ours")), None);
+    }
+}

@@ -1,0 +1,43 @@
+//! The files of the repository that are printed from code. `cargo xtask generate` writes them; a test fails when one drifts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use common::manifest::{Printed, print};
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every printed file: its path from the root, and its text.
+pub fn generated() -> Result<Vec<(String, String)>> {
+    let actions = [
+        (&build_affected::ACTION, print::<build_affected::Inputs>(&build_affected::ACTION)),
+        (&ecr_push::ACTION, print::<ecr_push::Inputs>(&ecr_push::ACTION)),
+        (&run_migration::ACTION, print::<run_migration::Inputs>(&run_migration::ACTION)),
+        (&ecs_deploy::ACTION, print::<ecs_deploy::Inputs>(&ecs_deploy::ACTION)),
+        (&health_gate::ACTION, print::<health_gate::Inputs>(&health_gate::ACTION)),
+    ];
+    let mut files = vec![("schema/delivery.schema.json".to_owned(), format!("{:#}\n", common::delivery::schema()))];
+    for (action, printed) in actions {
+        let folder = format!("actions/{}", action.name);
+        let readme = format!("{folder}/README.md");
+        files.push((readme.clone(), with_blocks(&readme, &printed)?));
+        files.push((format!("{folder}/action.yml"), printed.action_yml));
+    }
+    Ok(files)
+}
+
+/// A README with its printed blocks in their places, which are marked by `<!-- printed: NAME -->` and `<!-- end -->`.
+fn with_blocks(readme: &str, printed: &Printed) -> Result<String> {
+    let mut text = fs::read_to_string(root().join(readme)).with_context(|| format!("read {readme}"))?;
+    for (name, block) in &printed.blocks {
+        let mark = format!("<!-- printed: {name} -->\n");
+        let (before, rest) = text.split_once(&mark).with_context(|| format!("{readme} has no `{}`", mark.trim()))?;
+        let (_, after) = rest.split_once("<!-- end -->").with_context(|| format!("{readme}: `{}` has no end", mark.trim()))?;
+        text = format!("{before}{mark}{}\n<!-- end -->{after}", block.trim_end());
+    }
+    Ok(text)
+}

@@ -1,0 +1,4 @@
+//! The repository's own contract.
+
+mod generated;
+mod invariants;

@@ -1,0 +1,135 @@
+//! `cargo xtask check`: everything about the tree that a machine can judge without running it.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{Run, cargo, program, root, say, target};
+use crate::tools;
+
+/// How a step that did not fail ended.
+enum Passed {
+    Checked,
+    /// Not checked, and why.
+    Skipped(String),
+}
+
+/// A step writes what it has to say to the file and fails with its end.
+type Step = fn(&Path) -> Result<Passed>;
+
+const STEPS: [(&str, Step); 8] = [
+    ("fmt", fmt),
+    ("clippy", clippy),
+    ("doc", doc),
+    ("deny", deny),
+    ("advisories", advisories),
+    ("generated", generated),
+    ("actionlint", actionlint),
+    ("zizmor", zizmor),
+];
+
+/// Runs every step, whatever the others say, and fails with the list of those that failed.
+pub(crate) fn check() -> Result<()> {
+    let mut failures = Vec::new();
+    for (name, step) in STEPS {
+        let started = Instant::now();
+        let outcome = step(&target().join("check").join(format!("{name}.log")));
+        let seconds = started.elapsed().as_secs_f64();
+        match outcome {
+            Ok(Passed::Checked) => say(format!("ok      {name:<10} {seconds:6.1} s")),
+            Ok(Passed::Skipped(why)) => say(format!("skipped {name:<10} {seconds:6.1} s  {why}")),
+            Err(failure) => {
+                say(format!("FAILED  {name:<10} {seconds:6.1} s\n{failure:#}\n"));
+                failures.push(name);
+            }
+        }
+    }
+    if failures.is_empty() { Ok(()) } else { bail!("failed: {}", failures.join(", ")) }
+}
+
+fn fmt(log: &Path) -> Result<Passed> {
+    cargo().args(["fmt", "--all", "--", "--check"]).log(log)?;
+    Ok(Passed::Checked)
+}
+
+fn clippy(log: &Path) -> Result<Passed> {
+    let all = ["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"];
+    cargo().args(all).log(log)?;
+    Ok(Passed::Checked)
+}
+
+fn doc(log: &Path) -> Result<Passed> {
+    let mut doc = cargo();
+    doc.env("RUSTDOCFLAGS", "--deny warnings");
+    doc.args(["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items", "--locked"]).log(log)?;
+    Ok(Passed::Checked)
+}
+
+fn deny(log: &Path) -> Result<Passed> {
+    cargo_deny()?.args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]).log(log)?;
+    Ok(Passed::Checked)
+}
+
+/// Needs the network beyond the package registry. Where that is missing the step says so; where it is there, it decides.
+fn advisories(log: &Path) -> Result<Passed> {
+    if let Err(failure) = cargo_deny()?.args(["fetch", "db"]).log(log) {
+        let why = failure.to_string().lines().last().unwrap_or_default().trim().to_owned();
+        return Ok(Passed::Skipped(format!("the RustSec database cannot be fetched: {why}")));
+    }
+    cargo_deny()?.args(["check", "--disable-fetch", "advisories"]).log(log)?;
+    Ok(Passed::Checked)
+}
+
+fn generated(log: &Path) -> Result<Passed> {
+    cargo()
+        .args(["xtask", "generate", "--check"])
+        .log(log)
+        .context("run `cargo xtask generate` and commit what it wrote")?;
+    Ok(Passed::Checked)
+}
+
+fn actionlint(log: &Path) -> Result<Passed> {
+    // Its optional companions are switched off, so that the verdict does not depend on what a machine happens to have.
+    let plain = ["-no-color", "-shellcheck=", "-pyflakes="];
+    program(tools::actionlint()?).args(plain).args(workflows()?).log(log)?;
+    Ok(Passed::Checked)
+}
+
+fn zizmor(log: &Path) -> Result<Passed> {
+    let plain = ["--offline", "--no-progress", "--color=never", "--strict-collection"];
+    program(tools::python("zizmor")?).args(plain).args(workflows()?).args(actions()?).log(log)?;
+    Ok(Passed::Checked)
+}
+
+fn cargo_deny() -> Result<std::process::Command> {
+    let mut command = program(tools::cargo_deny()?);
+    command.args(["--color", "never", "--log-level", "error", "--locked"]);
+    Ok(command)
+}
+
+fn workflows() -> Result<Vec<PathBuf>> {
+    let folder = root().join(".github/workflows");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "yml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    found(files, "workflow below .github/workflows")
+}
+
+fn actions() -> Result<Vec<PathBuf>> {
+    let files = crate::image::ACTIONS.map(|name| root().join("actions").join(name).join("action.yml"));
+    if let Some(missing) = files.iter().find(|file| !file.is_file()) {
+        bail!("{} is missing; `cargo xtask generate` writes it", missing.display());
+    }
+    Ok(files.into())
+}
+
+/// A linter that is given nothing finds nothing wrong.
+fn found(files: Vec<PathBuf>, what: &str) -> Result<Vec<PathBuf>> {
+    if files.is_empty() { bail!("there is no {what}") } else { Ok(files) }
+}

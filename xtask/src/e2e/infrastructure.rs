@@ -1,0 +1,135 @@
+//! What stands before the first delivery, as a team's Terraform would leave it: cluster, repositories, log groups, a load
+//! balancer, and services that run a bootstrap image.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::ministack::Ministack;
+use super::monorepo::{ENVIRONMENT, SERVICES};
+use super::registry_name;
+use crate::process::{Run, program};
+
+/// The version that a service answers before its first delivery.
+pub(crate) const BOOTSTRAP: &str = "bootstrap";
+
+/// Creates everything that a delivery expects to find.
+pub(crate) fn create(aws: &Ministack, binary: &Path, folder: &Path) -> Result<()> {
+    aws.ecs("CreateCluster", &json!({ "clusterName": cluster() }))?;
+    let image = build_bootstrap_image(binary, folder)?;
+    for service in SERVICES {
+        aws.json(
+            "ecr",
+            "AmazonEC2ContainerRegistry_V20150921.CreateRepository",
+            &json!({
+                "repositoryName": format!("payments/{service}"),
+                "imageTagMutability": "IMMUTABLE",
+            }),
+        )?;
+        aws.json("logs", "Logs_20140328.CreateLogGroup", &json!({ "logGroupName": format!("/ecs/{service}") }))?;
+        let bootstrap = format!("{}/payments/{service}:{BOOTSTRAP}", registry_name::host());
+        program("docker").args(["tag", &image, &bootstrap]).read()?;
+        push(&bootstrap, folder)?;
+        create_service(aws, service, &bootstrap)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn cluster() -> String {
+    format!("payments-{ENVIRONMENT}")
+}
+
+fn build_bootstrap_image(binary: &Path, folder: &Path) -> Result<String> {
+    let context = folder.join("bootstrap");
+    std::fs::create_dir_all(&context)?;
+    std::fs::copy(binary, context.join("sample-service")).context("cannot copy the service")?;
+    std::fs::write(
+        context.join("Dockerfile"),
+        "FROM scratch\nCOPY sample-service /sample-service\nUSER 65532\nSTOPSIGNAL SIGKILL\nENTRYPOINT [\"/sample-service\"]\n",
+    )?;
+    let tag = "delivery-suite-e2e:bootstrap";
+    program("docker").args(["build", "--quiet", "--tag", tag]).arg(&context).read()?;
+    Ok(tag.to_owned())
+}
+
+/// Pushes with credentials of its own, so that the test leaves the person's `docker login` alone. ministack takes any.
+fn push(image: &str, folder: &Path) -> Result<()> {
+    let configuration = folder.join("docker");
+    std::fs::create_dir_all(&configuration)?;
+    let login = json!({ "auths": { registry_name::host(): { "auth": "QVdTOmFueQ==" } } });
+    std::fs::write(configuration.join("config.json"), login.to_string())?;
+    program("docker").arg("--config").arg(&configuration).args(["push", "--quiet", image]).read()?;
+    Ok(())
+}
+
+fn create_service(aws: &Ministack, service: &str, image: &str) -> Result<()> {
+    let target_group = create_load_balancer(aws, service)?;
+    let registered = aws.ecs(
+        "RegisterTaskDefinition",
+        &json!({
+            "family": service,
+            "requiresCompatibilities": ["FARGATE"],
+            "networkMode": "awsvpc",
+            "cpu": "256",
+            "memory": "512",
+            "containerDefinitions": [{
+                "name": "app",
+                "image": image,
+                "essential": true,
+                "portMappings": [{ "containerPort": 8080, "protocol": "tcp" }],
+                "environment": [{ "name": "COMMIT", "value": BOOTSTRAP }, { "name": "SERVICE", "value": service }],
+            }],
+        }),
+    )?;
+    let task_definition = registered.pointer("/taskDefinition/taskDefinitionArn").and_then(Value::as_str);
+    aws.ecs(
+        "CreateService",
+        &json!({
+            "cluster": cluster(),
+            "serviceName": service,
+            "taskDefinition": task_definition.context("RegisterTaskDefinition answered no ARN")?,
+            "desiredCount": 2,
+            "launchType": "FARGATE",
+            "loadBalancers": [{ "targetGroupArn": target_group, "containerName": "app", "containerPort": 8080 }],
+            "networkConfiguration": { "awsvpcConfiguration": {
+                "subnets": ["subnet-00000000000000001"],
+                "securityGroups": ["sg-00000000000000001"],
+                "assignPublicIp": "DISABLED",
+            } },
+            // Without the breaker ministack starts a task that fails again and again, without a pause.
+            "deploymentConfiguration": {
+                "deploymentCircuitBreaker": { "enable": true, "rollback": true },
+                "minimumHealthyPercent": 100,
+                "maximumPercent": 200,
+            },
+        }),
+    )?;
+    Ok(())
+}
+
+/// A load balancer by the name of the service; answers its target group. Its data plane is `/_alb/<name>/`.
+fn create_load_balancer(aws: &Ministack, service: &str) -> Result<String> {
+    let load_balancer = aws.elb("CreateLoadBalancer", &[("Name", service)], "LoadBalancerArn")?;
+    let target_group = aws.elb(
+        "CreateTargetGroup",
+        &[
+            ("Name", service),
+            ("Protocol", "HTTP"),
+            ("Port", "8080"),
+            ("TargetType", "ip"),
+            ("VpcId", "vpc-00000001"),
+            ("HealthCheckPath", "/health"),
+        ],
+        "TargetGroupArn",
+    )?;
+    let listener = [
+        ("LoadBalancerArn", load_balancer.as_str()),
+        ("Protocol", "HTTP"),
+        ("Port", "80"),
+        ("DefaultActions.member.1.Type", "forward"),
+        ("DefaultActions.member.1.TargetGroupArn", &target_group),
+    ];
+    aws.elb("CreateListener", &listener, "ListenerArn")?;
+    Ok(target_group)
+}

@@ -1,0 +1,88 @@
+//! ECR's own name on this machine: a repository URI then reads in the test as it does in production, and engine, actions and
+//! tasks all reach the same registry by it, over TLS.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::ministack::{ACCOUNT, REGION};
+use crate::process::{Run, program, require_root, target};
+
+const HOSTS: &str = "/etc/hosts";
+/// Ends the line that is added to the hosts file, so that a run that was killed is cleaned up after by the next.
+const MARK: &str = "# delivery suite, end-to-end test";
+
+/// The name of the registry, pointing at this machine until dropped.
+pub(crate) struct RegistryName {
+    folder: PathBuf,
+}
+
+impl RegistryName {
+    pub(crate) fn claim() -> Result<Self> {
+        require_root(
+            "serving a registry by ECR's own name (a line in /etc/hosts, a folder in /etc/docker/certs.d, port 443)",
+        )?;
+        let claimed = Self { folder: target().join("e2e/registry") };
+        claimed.issue_certificate()?;
+        // The engine reads this folder at every connection. https://docs.docker.com/engine/security/certificates/
+        std::fs::create_dir_all(trusted()).with_context(|| format!("cannot create {}", trusted().display()))?;
+        std::fs::copy(claimed.certificate(), trusted().join("ca.crt"))?;
+        let others = hosts_without_ours()?;
+        write_hosts(&format!("{others}127.0.0.1 {} {MARK}\n", host()))?;
+        Ok(claimed)
+    }
+
+    /// The certificate, which is its own root.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.folder.join("certificate.pem")
+    }
+
+    pub(crate) fn key(&self) -> PathBuf {
+        self.folder.join("key.pem")
+    }
+
+    fn issue_certificate(&self) -> Result<()> {
+        std::fs::create_dir_all(&self.folder)?;
+        program("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
+            .args(["-subj", &format!("/CN={}", host())])
+            .args(["-addext", &format!("subjectAltName=DNS:{}", host())])
+            .arg("-keyout")
+            .arg(self.key())
+            .arg("-out")
+            .arg(self.certificate())
+            .read()
+            .map(drop)
+            .context("cannot make a certificate; install openssl")
+    }
+}
+
+impl Drop for RegistryName {
+    fn drop(&mut self) {
+        let undone = hosts_without_ours()
+            .and_then(|others| write_hosts(&others))
+            .and_then(|()| std::fs::remove_dir_all(trusted()).context("cannot remove the trusted certificate"));
+        if let Err(error) = undone {
+            crate::process::say(format!("the name {} could not be given back: {error:#}", host()));
+        }
+    }
+}
+
+/// `ACCOUNT.dkr.ecr.REGION.amazonaws.com`
+pub(crate) fn host() -> String {
+    format!("{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com")
+}
+
+fn trusted() -> PathBuf {
+    Path::new("/etc/docker/certs.d").join(host())
+}
+
+fn hosts_without_ours() -> Result<String> {
+    let hosts = std::fs::read_to_string(HOSTS).with_context(|| format!("cannot read {HOSTS}"))?;
+    Ok(hosts.lines().filter(|line| !line.ends_with(MARK)).map(|line| format!("{line}\n")).collect())
+}
+
+/// Writes in place: in a container /etc/hosts is a mount, which cannot be replaced.
+fn write_hosts(text: &str) -> Result<()> {
+    std::fs::write(HOSTS, text).with_context(|| format!("cannot write {HOSTS}"))
+}

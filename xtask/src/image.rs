@@ -1,0 +1,76 @@
+//! `cargo xtask image`: the suite as a container image, and the tree of files that it holds.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{Run, cargo, program, root, say, target};
+
+/// The five actions: crate, folder, binary and entry point by one name.
+pub(crate) const ACTIONS: [&str; 5] = ["build-affected", "ecr-push", "run-migration", "ecs-deploy", "health-gate"];
+
+/// The image of the suite as tasks call it.
+pub(crate) const TAG: &str = "delivery-suite:development";
+
+/// Where Debian, Fedora and Alpine keep the roots that TLS trusts, in this order.
+const ROOTS: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// Builds the image from binaries that are compiled here.
+pub(crate) fn image() -> Result<()> {
+    rootfs()?;
+    program("docker")
+        .args(["build", "--quiet", "--target", "prebuilt", "--tag", TAG])
+        // BuildKit knows the architecture by itself, the classic builder does not.
+        .args(["--build-arg", &format!("TARGETARCH={}", architecture()?), "."])
+        .read()?;
+    say(format!("image {TAG}"));
+    Ok(())
+}
+
+/// Lays out the image's files below `target/rootfs/<architecture>`.
+pub(crate) fn rootfs() -> Result<PathBuf> {
+    let binaries = compile(&ACTIONS)?;
+    let rootfs = target().join("rootfs").join(architecture()?);
+    if rootfs.exists() {
+        std::fs::remove_dir_all(&rootfs).with_context(|| format!("cannot clear {}", rootfs.display()))?;
+    }
+    for name in ACTIONS {
+        copy(&binaries.join(name), &rootfs.join(name))?;
+    }
+    let Some(roots) = ROOTS.iter().map(Path::new).find(|roots| roots.is_file()) else {
+        bail!("no CA roots at {}; install the ca-certificates package", ROOTS.join(" or "));
+    };
+    // The path that rustls' native roots read first. https://docs.rs/rustls-native-certs
+    copy(roots, &rootfs.join("etc/ssl/certs/ca-certificates.crt"))?;
+    Ok(rootfs)
+}
+
+/// Compiles packages of the workspace to static binaries; answers their folder.
+pub(crate) fn compile(packages: &[&str]) -> Result<PathBuf> {
+    let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let mut build = cargo();
+    // An explicit target keeps the flag from build scripts and macros, which cannot be static.
+    build.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    build.args(["build", "--quiet", "--locked", "--profile", "image", "--target", &triple]);
+    for package in packages {
+        build.args(["--package", package]);
+    }
+    build.run()?;
+    Ok(target().join(triple).join("image"))
+}
+
+/// The architecture by Docker's name.
+pub(crate) fn architecture() -> Result<&'static str> {
+    match std::env::consts::ARCH {
+        "x86_64" => Ok("amd64"),
+        "aarch64" => Ok("arm64"),
+        other => bail!("the image is made for amd64 and arm64, not for {other}"),
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to.parent().unwrap_or(root()))?;
+    std::fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}

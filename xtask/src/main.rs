@@ -1,0 +1,43 @@
+//! The project's own tasks, as `cargo xtask TASK`.
+
+mod check;
+mod docker;
+mod e2e;
+mod image;
+mod poll;
+mod process;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The project's own tasks.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
+enum Task {
+    /// Judge the tree: format, lints, documentation, dependencies, generated files, workflows.
+    Check,
+    /// Deliver a sample monorepo for real: the image, a Docker engine, and an emulated AWS.
+    E2e,
+    /// Lay out the files of the container image below target/rootfs.
+    Rootfs,
+    /// Build the container image from binaries that are compiled here.
+    Image,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Task::parse() {
+        Task::Check => check::check(),
+        Task::E2e => e2e::run(),
+        Task::Rootfs => image::rootfs().map(|rootfs| process::say(rootfs.display())),
+        Task::Image => docker::require().and_then(|()| image::image()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            process::say(format!("error: {failure:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The tools that tasks need beside Rust: installed once, pinned, below `target/tools`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{Run, cargo, is_installed, program, say, target};
+
+const REQUIREMENTS: &str = include_str!("requirements.txt");
+const ACTIONLINT: &str = "1.7.12";
+const CARGO_DENY: &str = "0.20.2";
+
+/// A program of the Python environment, which is made if it is not there or was made from other requirements.
+pub(crate) fn python(name: &str) -> Result<PathBuf> {
+    let environment = folder().join("python");
+    let stamp = environment.join("requirements.txt");
+    if std::fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == REQUIREMENTS) {
+        return Ok(environment.join("bin").join(name));
+    }
+    say(format!("installs Python packages into {}", environment.display()));
+    if environment.exists() {
+        std::fs::remove_dir_all(&environment).with_context(|| format!("cannot remove {}", environment.display()))?;
+    }
+    program("python3")
+        .args(["-m", "venv"])
+        .arg(&environment)
+        .read()
+        .context("cannot make a Python environment; install Python 3.10 or newer with venv (Debian: python3-venv)")?;
+    // The stamp is written last: an environment that was left half-made is made again.
+    let wanted = folder().join("requirements.txt");
+    std::fs::write(&wanted, REQUIREMENTS)?;
+    program(environment.join("bin/pip"))
+        .args(["install", "--quiet", "--disable-pip-version-check", "--requirement"])
+        .arg(&wanted)
+        .read()
+        .context("cannot install the Python packages of xtask/src/requirements.txt")?;
+    std::fs::rename(&wanted, &stamp)?;
+    Ok(environment.join("bin").join(name))
+}
+
+/// Lints workflows. https://github.com/rhysd/actionlint
+pub(crate) fn actionlint() -> Result<PathBuf> {
+    let binary = folder().join(format!("actionlint-{ACTIONLINT}/actionlint"));
+    if !binary.is_file() {
+        if !is_installed("go") {
+            bail!("actionlint {ACTIONLINT} is installed with Go, which is missing; install Go 1.24 or newer");
+        }
+        say(format!("installs actionlint {ACTIONLINT}"));
+        program("go")
+            .env("GOBIN", directory(&binary))
+            .args(["install", &format!("github.com/rhysd/actionlint/cmd/actionlint@v{ACTIONLINT}")])
+            .read()?;
+    }
+    Ok(binary)
+}
+
+/// Checks licences, sources, bans and advisories of the dependencies. https://embarkstudios.github.io/cargo-deny/
+pub(crate) fn cargo_deny() -> Result<PathBuf> {
+    let home = folder().join(format!("cargo-deny-{CARGO_DENY}"));
+    let binary = home.join("bin/cargo-deny");
+    if !binary.is_file() {
+        say(format!("compiles cargo-deny {CARGO_DENY}, once (some minutes)"));
+        // It runs for a second a day: compile time is all that counts.
+        cargo()
+            .args(["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--quiet", "--root"])
+            .arg(&home)
+            .args(["--config", "profile.release.opt-level=1"])
+            .args(["--config", "profile.release.lto='off'"])
+            .args(["--config", "profile.release.codegen-units=16"])
+            .read()?;
+    }
+    Ok(binary)
+}
+
+fn folder() -> PathBuf {
+    target().join("tools")
+}
+
+fn directory(file: &Path) -> &Path {
+    file.parent().unwrap_or(file)
+}
