@@ -1,4 +1,5 @@
 //! The repository's own contract.
 
+mod bad_input;
 mod generated;
 mod invariants;

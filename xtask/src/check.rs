@@ -97,7 +97,7 @@ fn actionlint(log: &Path) -> Result<Passed> {
 }
 
 fn zizmor(log: &Path) -> Result<Passed> {
-    let plain = ["--offline", "--no-progress", "--color=never", "--strict-collection"];
+    let plain = ["--offline", "--no-progress", "--color=never", "--strict-collection", "--persona=pedantic"];
     program(tools::python("zizmor")?).args(plain).args(workflows()?).args(actions()?).log(log)?;
     Ok(Passed::Checked)
 }

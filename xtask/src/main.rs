@@ -1,5 +1,6 @@
 //! The project's own tasks, as `cargo xtask TASK`.
 
+mod bench;
 mod check;
 mod docker;
 mod e2e;
@@ -20,6 +21,8 @@ enum Task {
     Check,
     /// Deliver a sample monorepo for real: the image, a Docker engine, and an emulated AWS.
     E2e,
+    /// Measure the image's weight and what one AWS call costs each binary.
+    Bench,
     /// Lay out the files of the container image below target/rootfs.
     Rootfs,
     /// Build the container image from binaries that are compiled here.
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Check => check::check(),
         Task::E2e => e2e::run(),
+        Task::Bench => bench::run(),
         Task::Rootfs => image::rootfs().map(|rootfs| process::say(rootfs.display())),
         Task::Image => docker::require().and_then(|()| image::image()),
     };

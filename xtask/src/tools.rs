@@ -38,7 +38,7 @@ pub(crate) fn python(name: &str) -> Result<PathBuf> {
     Ok(environment.join("bin").join(name))
 }
 
-/// Lints workflows. https://github.com/rhysd/actionlint
+/// Lints workflows. <https://github.com/rhysd/actionlint>
 pub(crate) fn actionlint() -> Result<PathBuf> {
     let binary = folder().join(format!("actionlint-{ACTIONLINT}/actionlint"));
     if !binary.is_file() {
@@ -54,7 +54,7 @@ pub(crate) fn actionlint() -> Result<PathBuf> {
     Ok(binary)
 }
 
-/// Checks licences, sources, bans and advisories of the dependencies. https://embarkstudios.github.io/cargo-deny/
+/// Checks licences, sources, bans and advisories of the dependencies. <https://embarkstudios.github.io/cargo-deny/>
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
     let home = folder().join(format!("cargo-deny-{CARGO_DENY}"));
     let binary = home.join("bin/cargo-deny");
@@ -70,6 +70,20 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
             .read()?;
     }
     Ok(binary)
+}
+
+/// A folder with these npm packages, by `name@version`.
+pub(crate) fn node_packages(packages: &[&str]) -> Result<PathBuf> {
+    let folder = folder().join("node");
+    let stamp = folder.join("packages.txt");
+    let wanted = packages.join("\n");
+    if !std::fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted) {
+        say(format!("installs {} with npm", packages.join(", ")));
+        let quiet = ["install", "--silent", "--no-audit", "--no-fund", "--prefix"];
+        program("npm").args(quiet).arg(&folder).args(packages).read().context("cannot install with npm")?;
+        std::fs::write(&stamp, wanted)?;
+    }
+    Ok(folder)
 }
 
 fn folder() -> PathBuf {

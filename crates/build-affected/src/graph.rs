@@ -155,7 +155,10 @@ fn declared(tree: &Tree<'_>) -> Result<Vec<Declared>, Failure> {
     let declared = roots.into_iter().map(|root| {
         let path = |file: &str| if root.is_empty() { file.to_owned() } else { format!("{root}/{file}") };
         let nx = if is_nx { nx_project(tree, &path("project.json"))? } else { None };
-        Ok(Declared { root: root.to_owned(), package: package(tree, &path("package.json"))?, nx })
+        // Outside of the workspace's packages, a `package.json` is there to publish by, and does not say what is imported.
+        let is_package = nx.is_none() || members.has(root);
+        let package = if is_package { package(tree, &path("package.json"))? } else { None };
+        Ok(Declared { root: root.to_owned(), package, nx })
     });
     declared.collect()
 }

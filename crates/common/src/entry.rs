@@ -86,6 +86,6 @@ fn publish(action: &Action, runner: &Runner, outcome: Result<Report, Failure>) -
 }
 
 fn summary_of(action: &Action, failure: &Failure) -> String {
-    let hint = failure.hint.as_ref().map(|hint| format!("\n**Next step:** {}\n", markdown::escape(hint))).unwrap_or_default();
+    let hint = failure.hint.as_ref().map(|hint| format!("\n**Next step:** {}\n", markdown::prose(hint))).unwrap_or_default();
     format!("### ❌ {}: could not start\n\n{}{hint}", action.name, markdown::block("", &format!("{:#}", failure.error)))
 }

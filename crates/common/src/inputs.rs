@@ -25,7 +25,7 @@ pub struct CommonInputs {
     /// The environment to deliver to, as the delivery file names it. Blank: the one whose `branch` is the run's branch.
     #[arg(long)]
     pub environment: Option<EnvironmentName>,
-    /// The services to act on, one a line or separated by commas. Blank: all that the delivery file names.
+    /// The services to act on, one a line or separated by commas, or as a JSON list (build-affected's output `services`; `[]` is none). Blank: all that the delivery file names.
     #[arg(long)]
     pub services: Option<List<ServiceKey>>,
     /// The commit to deliver, in full. Blank: the event's.
@@ -54,7 +54,7 @@ pub struct CommonInputs {
     pub comment: String,
 }
 
-/// Values one a line or separated by commas.
+/// Values one a line or separated by commas, or a JSON list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List<T>(pub Vec<T>);
 
@@ -65,8 +65,12 @@ where
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let items = text.split(['\n', ',']).map(str::trim).filter(|item| !item.is_empty());
-        items.map(|item| item.parse().map_err(|error: T::Err| error.to_string())).collect::<Result<_, _>>().map(Self)
+        // A JSON list is what build-affected's outputs are: they are passed on as they are.
+        let items: Vec<String> = match text.trim_start().starts_with('[') {
+            true => serde_json::from_str(text).map_err(|error| format!("not a JSON list of texts: {error}"))?,
+            false => text.split(['\n', ',']).map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect(),
+        };
+        items.iter().map(|item| item.parse().map_err(|error: T::Err| error.to_string())).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -177,6 +181,14 @@ mod tests {
         let inputs = read(&[("CLUSTER", "shop"), ("SERVICES", "auth, api\n\n web\n")]).unwrap();
         let services: Vec<String> = inputs.common.services.unwrap().0.into_iter().map(String::from).collect();
         assert_eq!(services, ["auth", "api", "web"]);
+    }
+
+    #[test]
+    fn a_list_may_be_json() {
+        let list = |text: &str| text.parse::<List<ServiceKey>>().map(|list| list.0.into_iter().map(String::from).collect::<Vec<_>>());
+        assert_eq!(list(r#"["auth","api"]"#).unwrap(), ["auth", "api"]);
+        assert_eq!(list("[]").unwrap(), [""; 0]);
+        assert!(list("[1]").unwrap_err().starts_with("not a JSON list of texts: "));
     }
 
     #[test]

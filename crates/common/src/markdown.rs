@@ -23,6 +23,12 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+/// Text of our own with names in backticks: those become inline code, everything else is escaped.
+pub fn prose(text: &str) -> String {
+    let part = |(index, part): (usize, &str)| if index % 2 == 1 && !part.is_empty() { code(part) } else { escape(part) };
+    text.split('`').enumerate().map(part).collect()
+}
+
 /// Text as inline code, whatever backticks are in it (CommonMark, "Code spans").
 pub fn code(text: &str) -> String {
     let text = text.replace(['\r', '\n'], " ").replace('|', "\\|");
@@ -62,6 +68,7 @@ mod tests {
     #[test]
     fn foreign_text_stays_text() {
         assert_eq!(escape("<b>@org/team</b> | `x`\n#1"), "&lt;b&gt;@\u{200d}org/team&lt;/b&gt; \\| \\`x\\` \\#1");
+        assert_eq!(prose("`a_b` is <c>`"), "`a_b` is &lt;c&gt;");
         assert_eq!(code("a|b"), "`a\\|b`");
         assert_eq!(code("a `b` c"), "`` a `b` c ``");
         assert_eq!(block("", "```\nno\n```"), "````\n```\nno\n```\n````\n");

@@ -34,10 +34,12 @@ impl Scope {
         let workspace = environment.workspace();
         let delivery = read_delivery(&workspace, &inputs.config)?;
         let named = named_environment(inputs, edges, delivery.as_ref())?;
-        let asked = inputs.services.as_ref().map(|list| list.0.clone()).unwrap_or_default();
-        let services = match &delivery {
-            Some(delivery) => delivery.select(&asked)?.into_iter().cloned().collect(),
-            None => asked,
+        let asked = inputs.services.as_ref().map(|list| list.0.clone());
+        let services = match (&delivery, asked) {
+            // None at all was asked for: nothing is affected.
+            (_, Some(asked)) if asked.is_empty() => Vec::new(),
+            (Some(delivery), asked) => delivery.select(&asked.unwrap_or_default())?.into_iter().cloned().collect(),
+            (None, asked) => asked.unwrap_or_default(),
         };
         let settings = named.as_ref().map(|(_, environment)| environment);
         let place = Place {

@@ -36,7 +36,11 @@ pub enum Source {
 
 impl Source {
     /// Reads what the caller wrote: `family:revision`, an ARN, or a file of the workspace. Nothing is what the service runs now.
-    pub fn read(written: Option<&str>, workspace: &Path, variables: &BTreeMap<String, String>) -> Result<Self, Failure> {
+    pub fn read(
+        written: Option<&str>,
+        workspace: &Path,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Self, Failure> {
         let Some(written) = written else { return Ok(Self::Running) };
         match written.parse() {
             Ok(revision) => Ok(Self::Existing(revision)),
@@ -70,7 +74,8 @@ impl Source {
         };
         if let Some(image) = image {
             set_image(&mut definition, container, image).map_err(|why| {
-                Failure::input(why).hint("name the container in delivery.toml (`container`) or in the input `container`")
+                Failure::input(why)
+                    .hint("name the container in delivery.toml (`container`) or in the input `container`")
             })?;
         }
         if definition["family"].is_null() {
@@ -115,7 +120,9 @@ impl Template {
                 .hint(format!("add it to the environment's `variables`; known are `{}`", known.join("`, `")))
         })?;
         let value: Value = serde_json::from_str(&text).map_err(|error| {
-            Failure::input(format!("{file}:{}:{}: not JSON: {error}", error.line(), error.column()))
+            let what = error.to_string();
+            let what = what.split(" at line ").next().unwrap_or(&what);
+            Failure::input(format!("{file}:{}:{}: not JSON: {what}", error.line(), error.column()))
                 .hint("a task definition file is what `aws ecs register-task-definition --cli-input-json` takes")
         })?;
         match value {
@@ -166,9 +173,8 @@ pub fn set_image(definition: &mut Value, container: Option<&ContainerName>, imag
 /// A task definition in the one form that equal ones share: without what ECS adds, defaults left out, lists that are sets
 /// in order.
 pub fn comparable(definition: &Value) -> Value {
-    let mut definition = registrable(definition.clone());
+    let mut definition = without_empty(registrable(definition.clone()));
     if let Some(members) = definition.as_object_mut() {
-        members.retain(|_, value| !is_empty(value));
         for name in ["tags", "volumes", "placementConstraints", "requiresCompatibilities"] {
             members.get_mut(name).map(sort);
         }
@@ -186,23 +192,32 @@ fn without_defaults(container: &mut Map<String, Value>) {
     for mapping in container.get_mut("portMappings").and_then(Value::as_array_mut).into_iter().flatten() {
         let same_port = mapping["hostPort"] == mapping["containerPort"];
         if let Some(members) = mapping.as_object_mut() {
-            members.retain(|name, value| !(name == "protocol" && value == "tcp") && !(name == "hostPort" && same_port));
+            members
+                .retain(|name, value| !((name == "protocol" && value == "tcp") || (name == "hostPort" && same_port)));
         }
     }
-    container.retain(|name, value| {
-        !is_empty(value) && !(name == "cpu" && value == 0) && !(name == "essential" && value == true)
-    });
+    container.retain(|name, value| !((name == "cpu" && value == 0) || (name == "essential" && value == true)));
     for name in ["environment", "secrets", "mountPoints", "portMappings", "ulimits", "environmentFiles"] {
         container.get_mut(name).map(sort);
     }
 }
 
-fn is_empty(value: &Value) -> bool {
-    match value {
+/// Leaves out empty lists and objects, all the way down: ECS adds some (`secretOptions: []`), and none of them means anything.
+/// Empty text does.
+fn without_empty(value: Value) -> Value {
+    let is_empty = |value: &Value| match value {
         Value::Null => true,
         Value::Array(items) => items.is_empty(),
         Value::Object(members) => members.is_empty(),
         Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    };
+    match value {
+        Value::Object(members) => {
+            let members = members.into_iter().map(|(name, value)| (name, without_empty(value)));
+            Value::Object(members.filter(|(_, value)| !is_empty(value)).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(without_empty).collect()),
+        other => other,
     }
 }
 
@@ -263,7 +278,8 @@ mod tests {
 
     #[test]
     fn what_may_be_registered_loses_nothing_that_a_user_wrote() {
-        let definition = json!({ "family": "auth", "newerThanUs": { "a": [] }, "tags": [], "revision": 1, "pidMode": null });
+        let definition =
+            json!({ "family": "auth", "newerThanUs": { "a": [] }, "tags": [], "revision": 1, "pidMode": null });
         assert_eq!(registrable(definition), json!({ "family": "auth", "newerThanUs": { "a": [] } }));
     }
 
@@ -273,10 +289,14 @@ mod tests {
         let check = |name: Option<&str>| {
             let mut definition = two.clone();
             let name = name.map(|name| name.parse().unwrap());
-            set_image(&mut definition, name.as_ref(), "x").map(|()| definition["containerDefinitions"][1]["image"].clone())
+            set_image(&mut definition, name.as_ref(), "x")
+                .map(|()| definition["containerDefinitions"][1]["image"].clone())
         };
         assert_eq!(check(Some("proxy")), Ok(json!("x")));
         assert_eq!(check(None), Err("which container gets the image is not said: it has `app`, `proxy`".to_owned()));
-        assert_eq!(check(Some("ap")), Err("the task definition has no container `ap`: it has `app`, `proxy`".to_owned()));
+        assert_eq!(
+            check(Some("ap")),
+            Err("the task definition has no container `ap`: it has `app`, `proxy`".to_owned())
+        );
     }
 }

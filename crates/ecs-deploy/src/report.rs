@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use common::aws::Aws;
 use common::duration::human;
-use common::markdown::{block, code, details, escape, table};
+use common::markdown::{block, code, details, escape, prose, table};
 use common::report::{Report, Verdict};
 use serde_json::{Map, Value, json};
 
@@ -17,19 +17,16 @@ use crate::rollout::Ending;
 /// The report of a dry run.
 pub(crate) fn planned(config: &Config, plan: &Plan) -> Report {
     let changes: Vec<_> = plan.changes().filter(|change| !matches!(change.step, Step::Keep)).collect();
-    let result = if changes.is_empty() { "unchanged" } else { "deployed" };
-    let services: Map<String, Value> = plan.changes().map(|change| (change.key.to_string(), json!("planned"))).collect();
-    let summary = format!(
-        "### 📋 {}: what a deployment{} would do\n\n{}",
-        ACTION.name,
-        to_environment(config),
-        block("diff", &plan.to_string())
-    );
+    let result = if changes.is_empty() { "unchanged" } else { "planned" };
+    let word = |step: &Step| if matches!(step, Step::Keep) { "unchanged" } else { "planned" };
+    let services: Map<String, Value> =
+        plan.changes().map(|change| (change.key.to_string(), json!(word(&change.step)))).collect();
+    let summary = format!("### 📋 {}: {result}\n\n{}\n\n{}", ACTION.name, about(config), block("diff", &plan.to_string()));
     Report {
         result,
         verdict: Verdict::Good,
         outputs: vec![("services", Value::Object(services).to_string())],
-        json: json!({ "result": result, "dry-run": true, "changes": changes.len() }),
+        json: json!({ "result": result, "changes": changes.len() }),
         summary,
     }
 }
@@ -151,21 +148,19 @@ fn as_json(service: &ServiceOutcome) -> Value {
     })
 }
 
-fn to_environment(config: &Config) -> String {
-    config.environment.as_ref().map(|name| format!(" to {}", escape(name))).unwrap_or_default()
+/// Where to, and what: `staging · commit 0123456`.
+fn about(config: &Config) -> String {
+    let commit = config.commit.as_ref().map(|commit| format!("commit {}", code(commit.short())));
+    let cluster = format!("cluster {}", code(config.cluster.as_str()));
+    let parts: Vec<String> = config.environment.as_deref().map(escape).into_iter().chain([cluster]).chain(commit).collect();
+    parts.join(" · ")
 }
 
 fn summary(config: &Config, outcome: &Outcome, aws: &Aws, result: &str) -> String {
     let sign = if matches!(result, "deployed" | "unchanged") { "✅" } else { "❌" };
-    let commit = config.commit.as_ref().map(|commit| format!(" of {}", code(commit.short()))).unwrap_or_default();
-    let mut text = format!(
-        "### {sign} {}: {result}{commit}{} in {}\n\n",
-        ACTION.name,
-        to_environment(config),
-        human(outcome.took)
-    );
+    let mut text = format!("### {sign} {}: {result}\n\n{} · {}\n\n", ACTION.name, about(config), human(outcome.took));
     if let Verdict::Bad { why, hint } | Verdict::Cancelled { why, hint } = verdict(config, outcome) {
-        let _ = writeln!(text, "{}\n\n**Next step:** {}\n", escape(&why), escape(&hint));
+        let _ = writeln!(text, "{}\n\n**Next step:** {}\n", prose(&why), prose(&hint));
     }
     let rows: Vec<Vec<String>> = outcome
         .services
@@ -202,7 +197,7 @@ fn diagnosis(service: &ServiceOutcome) -> String {
     let diagnosis = &service.diagnosis;
     let mut text = String::new();
     let rows: Vec<Vec<String>> =
-        diagnosis.causes.iter().map(|cause| vec![cause.tasks.to_string(), escape(&cause.text)]).collect();
+        diagnosis.causes.iter().map(|cause| vec![cause.tasks.to_string(), prose(&cause.text)]).collect();
     if !rows.is_empty() {
         let _ = write!(text, "\n**{}: why its tasks stopped**\n\n{}", escape(service.key.as_str()), table(&["tasks", "cause"], &rows));
     }

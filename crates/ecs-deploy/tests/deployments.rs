@@ -58,7 +58,7 @@ async fn what_runs_already_is_left_alone() {
 async fn a_dry_run_prints_the_plan_and_touches_nothing() {
     let stage = shop("serves");
     let ran = deploy(&stage, &[("dry-run", "true")]).await;
-    assert_eq!((ran.output("result"), ran.exit_code), ("deployed", 0), "{}", ran.log);
+    assert_eq!((ran.output("result"), ran.exit_code), ("planned", 0), "{}", ran.log);
     assert!(stage.world.writes().is_empty());
     assert_snapshot!(ran.summary);
 }

@@ -28,6 +28,7 @@ pub(crate) fn task_definition(image: &str, log_level: &str) -> Value {
         "networkMode": "awsvpc",
         "cpu": "256",
         "memory": "512",
+        "executionRoleArn": "arn:aws:iam::111122223333:role/shop-execution",
         "containerDefinitions": [{
             "name": "app",
             "image": image,

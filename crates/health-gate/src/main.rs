@@ -1,1 +1,7 @@
-fn main() {}
+//! The doorway of the action `health-gate`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    common::entry(&health_gate::ACTION, health_gate::run)
+}

@@ -1,54 +1,183 @@
 //! The user's own repository, rehearsed with its own delivery.toml: a release, the same again, a version that crashes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, ensure};
-use common::delivery::Delivery;
+use anyhow::{Context, Result, anyhow};
+use common::delivery::{Delivery, interpolate};
 use common::names::{EnvironmentName, ServiceKey};
-use serde_json::json;
+use serde_json::{Value, json};
 use world::{CircuitBreaker, ServiceSeed, World};
 
 use crate::pipeline::Workflow;
 use crate::repository::Repository;
-use crate::scenes::Scene;
+use crate::scenes::{Scene, does_not_run, runs};
 use crate::stage::Stage;
+
+/// A repository with what its delivery.toml says.
+struct Guest {
+    repository: Repository,
+    delivery: Delivery,
+    environment: EnvironmentName,
+    cluster: String,
+}
 
 /// The scenes for the repository at `path`, on a cluster that is made as its delivery.toml describes it.
 pub(crate) fn scenes(stage: &Stage, path: &Path, environment: Option<&str>) -> Result<Vec<Scene>> {
-    let repository = Repository::clone_of(path, stage.folder("repository"))?;
-    let text = repository.read("delivery.toml").context("a rehearsal plays what delivery.toml says")?;
-    let delivery = Delivery::read(&text, "delivery.toml").map_err(|failure| anyhow!("{failure}"))?;
-    let name: EnvironmentName = match environment {
-        Some(name) => name.parse()?,
-        None => delivery.environments.keys().next().context("delivery.toml has no environment")?.clone(),
-    };
-    let cluster = delivery.environment(&name).map_err(|failure| anyhow!("{failure}"))?.cluster.to_string();
-    furnish(&stage.world, &delivery, &cluster);
-    let has_migration = delivery.services.values().any(|service| service.migration.is_some());
-    let migrated = if has_migration { "applied" } else { "skipped" };
-    let crashing = first_with_dockerfile(&delivery)?;
-    let url = |key: &ServiceKey, service: &str| (key.to_string(), format!("{}/_service/{cluster}/{service}/health", stage.runner.url));
-    let urls = delivery.services.iter().map(|(key, service)| url(key, service.service_name(key).as_str())).collect::<Vec<_>>();
-    let gates = vec![("health-gate", "healthy"); urls.len()];
-    let workflow = Workflow { environment: Some(name.to_string()), urls };
-    let _ = (has_migration, gates, crashing, workflow, migrated);
-    ensure!(false, "not written yet");
-    Ok(Vec::new())
+    let guest = Guest::invite(stage, path, environment)?;
+    guest.furnish(&stage.world)?;
+    let all: Vec<&ServiceKey> = guest.delivery.services.keys().collect();
+    let crashing = all.first().copied().context("delivery.toml has no service")?;
+    let dockerfile = guest.dockerfile(crashing)?;
+    let (everything, one) = (guest.ecs_services(&all), guest.ecs_services(&[crashing]));
+    let (cluster, again, crashed) = (guest.cluster.clone(), guest.cluster.clone(), guest.cluster.clone());
+    let repeated = everything.clone();
+    Ok(vec![
+        Scene {
+            change: Box::new(|_| Ok(Some("Rehearse a release"))),
+            said: guest.said(&all, ["affected", "pushed", "applied", "deployed", "healthy"]),
+            is_true: Box::new(move |world, push| runs(world, &cluster, &everything, &push.commit)),
+            ..guest.scene(
+                "A release of everything",
+                "All services of delivery.toml go to a cluster that runs placeholders.",
+                "all services run this commit",
+            )
+        },
+        Scene {
+            change: Box::new(|_| Ok(None)),
+            said: guest.said(&all, ["affected", "unchanged", "applied", "unchanged", "healthy"]),
+            is_true: Box::new(move |world, push| runs(world, &again, &repeated, &push.commit)),
+            ..guest.scene(
+                "The same commit again",
+                "Someone clicks *Re-run all jobs*. Nothing is pushed, migrated or deployed twice.",
+                "all services run what they ran",
+            )
+        },
+        Scene {
+            change: Box::new(move |repository| {
+                repository.append(&dockerfile, "LABEL world.serves=\"exits 1 after 300 ms: a crash that the rehearsal made\"")?;
+                Ok(Some("Rehearse a crash"))
+            }),
+            said: guest.said(&[crashing], ["affected", "pushed", "applied", "rolled-back"]),
+            is_true: Box::new(move |world, push| does_not_run(world, &crashed, &one, &push.commit)),
+            ..guest.scene(
+                "A version that crashes",
+                "The first service dies right after its start. ECS goes back to what ran before, and the run says so.",
+                "it runs the version before, on all of its tasks",
+            )
+        },
+    ])
 }
 
-fn furnish(world: &World, delivery: &Delivery, cluster: &str) {
-    world.create_cluster(cluster);
-    for (key, service) in &delivery.services {
-        world.create_service(ServiceSeed {
-            cluster: cluster.to_owned(),
-            name: service.service_name(key).to_string(),
-            task_definition: json!({}),
-            circuit_breaker: Some(CircuitBreaker { rollback: true }),
-            ..ServiceSeed::default()
-        });
+impl Guest {
+    fn invite(stage: &Stage, path: &Path, environment: Option<&str>) -> Result<Self> {
+        let repository = Repository::clone_of(path, stage.folder("repository"))?;
+        let text = repository.read("delivery.toml").context("a rehearsal plays what delivery.toml says")?;
+        let delivery = Delivery::read(&text, "delivery.toml").map_err(|failure| anyhow!("{failure}"))?;
+        let environment: EnvironmentName = match environment {
+            Some(name) => name.parse()?,
+            None => delivery.environments.keys().next().context("delivery.toml has no environment")?.clone(),
+        };
+        let settings = delivery.environment(&environment).map_err(|failure| anyhow!("{failure}"))?;
+        let cluster = settings.cluster.to_string();
+        Ok(Self { repository, environment, cluster, delivery })
+    }
+
+    fn scene(&self, title: &'static str, told: &'static str, truth: &'static str) -> Scene {
+        let address = |service: &String| format!("@world@/_service/{}/{service}/health", self.cluster);
+        let keys: Vec<&ServiceKey> = self.delivery.services.keys().collect();
+        let urls = keys.iter().zip(self.ecs_services(&keys)).map(|(key, service)| (key.to_string(), address(&service)));
+        Scene {
+            title,
+            told,
+            change: Box::new(|_| Ok(None)),
+            said: Vec::new(),
+            truth,
+            is_true: Box::new(|_, _| Ok(())),
+            repository: self.repository.clone(),
+            workflow: Workflow { environment: Some(self.environment.to_string()), urls: urls.collect() },
+        }
+    }
+
+    /// What the steps have to say of these services: `health-gate` speaks once for each, a migration only where there is one.
+    fn said<const N: usize>(&self, services: &[&ServiceKey], words: [&'static str; N]) -> Vec<(&'static str, &'static str)> {
+        let has_migration = |key: &&ServiceKey| self.delivery.services.get(*key).is_some_and(|service| service.migration.is_some());
+        let mut said: Vec<(&str, &str)> = crate::binaries::ACTIONS.into_iter().zip(words).collect();
+        if let Some(migration) = said.iter_mut().find(|(action, _)| *action == "run-migration")
+            && !services.iter().any(has_migration)
+        {
+            migration.1 = "skipped";
+        }
+        if let Some(gate) = said.iter().position(|(action, _)| *action == "health-gate") {
+            let word = said.remove(gate);
+            said.extend(vec![word; services.len()]);
+        }
+        said
+    }
+
+    fn ecs_services(&self, keys: &[&ServiceKey]) -> Vec<String> {
+        let service = |key: &&ServiceKey| Some(self.delivery.services.get(*key)?.ecs_service(key).to_string());
+        keys.iter().filter_map(service).collect()
+    }
+
+    fn dockerfile(&self, key: &ServiceKey) -> Result<String> {
+        let service = self.delivery.services.get(key).with_context(|| format!("there is no service `{key}`"))?;
+        match (&service.dockerfile, &service.path) {
+            (Some(dockerfile), _) => Ok(dockerfile.to_string()),
+            (None, Some(path)) => Ok(format!("{path}/Dockerfile")),
+            (None, None) => Err(anyhow!("service `{key}` says neither `dockerfile` nor `path`: the rehearsal cannot make it crash")),
+        }
+    }
+
+    /// The ground that the repository deploys onto: cluster, services, repositories, the parameters that are referred to.
+    fn furnish(&self, world: &World) -> Result<()> {
+        world.create_cluster(&self.cluster);
+        for (key, service) in &self.delivery.services {
+            world.create_repository(service.repository.as_str());
+            for parameter in self.parameters(key)? {
+                world.put_parameter(&parameter, "a value that the rehearsal made");
+            }
+            world.create_service(ServiceSeed {
+                cluster: self.cluster.clone(),
+                name: service.ecs_service(key).to_string(),
+                task_definition: placeholder(service.container.as_str(), key.as_str()),
+                desired_count: 2,
+                circuit_breaker: Some(CircuitBreaker { rollback: true }),
+                ..ServiceSeed::default()
+            });
+        }
+        Ok(())
+    }
+
+    /// The SSM parameters that a service's task definition file refers to.
+    fn parameters(&self, key: &ServiceKey) -> Result<Vec<String>> {
+        let Some(file) = self.delivery.services.get(key).and_then(|service| service.task_definition.as_ref()) else {
+            return Ok(Vec::new());
+        };
+        let mut variables = BTreeMap::from([("SERVICE", key.to_string()), ("ENVIRONMENT", self.environment.to_string())]);
+        if let Some(environment) = self.delivery.environments.get(&self.environment) {
+            variables.extend(environment.variables.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        }
+        // The others are not in a parameter's name, and what they stand for is not known yet.
+        let lookup = |name: &str| Some(variables.get(name).cloned().unwrap_or_default());
+        let text = interpolate(&self.repository.read(file.as_str())?, lookup)?;
+        let definition: Value = serde_json::from_str(&text).with_context(|| format!("{file} is not JSON"))?;
+        let containers = definition["containerDefinitions"].as_array().cloned().unwrap_or_default();
+        let secrets = containers.iter().flat_map(|container| container["secrets"].as_array().cloned().unwrap_or_default());
+        let names = secrets.filter_map(|secret| secret["valueFrom"].as_str().map(str::to_owned));
+        Ok(names.filter(|name| !name.starts_with("arn:")).collect())
     }
 }
 
-fn first_with_dockerfile(_delivery: &Delivery) -> Result<(String, String)> {
-    Err(anyhow!("not written yet"))
+/// What a service runs before its first release.
+pub(crate) fn placeholder(container: &str, family: &str) -> Value {
+    json!({
+        "family": family,
+        "requiresCompatibilities": ["FARGATE"],
+        "networkMode": "awsvpc",
+        "cpu": "256",
+        "memory": "512",
+        "executionRoleArn": "arn:aws:iam::111122223333:role/execution",
+        "containerDefinitions": [{ "name": container, "image": "public.ecr.aws/nginx/nginx:stable" }],
+    })
 }

@@ -96,6 +96,8 @@ impl Runner {
             ("AWS_REGION", "eu-west-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", format!("{}/_oidc/token?api-version=2.0", self.url)),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "rehearsal".to_owned()),
             ("DOCKER_HOST", format!("unix://{}", self.docker.display())),
         ] {
             command.env(name, value);

@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use serde_json::{Value, json};
+use serde_json::Value;
 use world::{CircuitBreaker, ServiceSeed, World};
 
 use crate::binaries::tree;
+use crate::guest::placeholder;
 use crate::pipeline::{Workflow, deliver};
 use crate::repository::Repository;
 use crate::runner::{Push, Step};
@@ -103,7 +104,7 @@ pub(crate) fn sample(stage: &Stage) -> Result<Vec<Scene>> {
     Ok(vec![
         Scene {
             change: Box::new(|_| Ok(Some("The first version"))),
-            is_true: Box::new(|world, push| runs(world, &SERVICES, &push.commit)),
+            is_true: Box::new(|world, push| runs(world, CLUSTER, &SERVICES, &push.commit)),
             ..scene(
                 "The first release",
                 "Three services, one of them with a database, go to a cluster that runs placeholders.",
@@ -117,8 +118,8 @@ pub(crate) fn sample(stage: &Stage) -> Result<Vec<Scene>> {
                 Ok(Some("Show prices in euro"))
             }),
             is_true: Box::new(|world, push| {
-                runs(world, &["catalog"], &push.commit)?;
-                runs(world, &["auth", "web"], push.before.as_deref().unwrap_or_default())
+                runs(world, CLUSTER, &["catalog"], &push.commit)?;
+                runs(world, CLUSTER, &["auth", "web"], push.before.as_deref().unwrap_or_default())
             }),
             ..scene(
                 "A change of one service",
@@ -133,8 +134,8 @@ pub(crate) fn sample(stage: &Stage) -> Result<Vec<Scene>> {
                 Ok(Some("Sessions live for an hour"))
             }),
             is_true: Box::new(|world, push| {
-                runs(world, &["auth", "web"], &push.commit)?;
-                runs(world, &["catalog"], push.before.as_deref().unwrap_or_default())
+                runs(world, CLUSTER, &["auth", "web"], &push.commit)?;
+                runs(world, CLUSTER, &["catalog"], push.before.as_deref().unwrap_or_default())
             }),
             ..scene(
                 "A change of a shared library",
@@ -145,7 +146,7 @@ pub(crate) fn sample(stage: &Stage) -> Result<Vec<Scene>> {
         },
         Scene {
             change: Box::new(|_| Ok(None)),
-            is_true: Box::new(|world, push| runs(world, &["auth", "web"], &push.commit)),
+            is_true: Box::new(|world, push| runs(world, CLUSTER, &["auth", "web"], &push.commit)),
             ..scene(
                 "The same commit again",
                 "Someone clicks *Re-run all jobs*. Nothing is pushed, migrated or deployed twice.",
@@ -165,7 +166,7 @@ pub(crate) fn sample(stage: &Stage) -> Result<Vec<Scene>> {
                 repository.append("apps/auth/Dockerfile", "LABEL world.runs=\"exits 1 after 300 ms: applying 0002_email.sql | ERROR: could not create unique index, key (email) is duplicated\"")?;
                 Ok(Some("One account per e-mail address"))
             }),
-            is_true: Box::new(|world, push| does_not_run(world, &["auth"], &push.commit)),
+            is_true: Box::new(|world, push| does_not_run(world, CLUSTER, &["auth"], &push.commit)),
             ..scene(
                 "A migration that fails",
                 "The new constraint meets duplicates in the data. The code that relies on it must not go live.",
@@ -178,7 +179,7 @@ pub(crate) fn sample(stage: &Stage) -> Result<Vec<Scene>> {
                 repository.append("apps/catalog/Dockerfile", "LABEL world.serves=\"exits 137 after 300 ms: reading feature flags | FATAL: flags.json is not there\"")?;
                 Ok(Some("Read feature flags at the start"))
             }),
-            is_true: Box::new(|world, push| does_not_run(world, &["catalog"], &push.commit)),
+            is_true: Box::new(|world, push| does_not_run(world, CLUSTER, &["catalog"], &push.commit)),
             ..scene(
                 "A version that crashes",
                 "`catalog` dies right after its start, again and again. ECS goes back to what ran before, and the run says so.",
@@ -198,14 +199,7 @@ fn furnish(world: &World) {
         world.create_service(ServiceSeed {
             cluster: CLUSTER.to_owned(),
             name: service.to_owned(),
-            task_definition: json!({
-                "family": format!("shop-{service}"),
-                "requiresCompatibilities": ["FARGATE"],
-                "networkMode": "awsvpc",
-                "cpu": "256",
-                "memory": "512",
-                "containerDefinitions": [{ "name": "app", "image": "public.ecr.aws/nginx/nginx:stable" }],
-            }),
+            task_definition: placeholder("app", &format!("shop-{service}")),
             desired_count: 2,
             circuit_breaker: Some(CircuitBreaker { rollback: true }),
             target_group: Some(format!("shop-{service}")),
@@ -215,25 +209,25 @@ fn furnish(world: &World) {
 }
 
 /// Whether these services run this commit, all of their tasks.
-fn runs(world: &World, services: &[&str], commit: &str) -> Result<(), String> {
-    services.iter().try_for_each(|service| match versions(world, service).as_slice() {
+pub(crate) fn runs(world: &World, cluster: &str, services: &[impl AsRef<str>], commit: &str) -> Result<(), String> {
+    services.iter().map(AsRef::as_ref).try_for_each(|service| match versions(world, cluster, service).as_slice() {
         [version] if version == commit => Ok(()),
         versions => Err(format!("`{service}` runs {versions:?}, and should run {commit}")),
     })
 }
 
 /// Whether these services run something else than this commit, and all of their tasks do.
-fn does_not_run(world: &World, services: &[&str], commit: &str) -> Result<(), String> {
-    services.iter().try_for_each(|service| match versions(world, service).as_slice() {
+pub(crate) fn does_not_run(world: &World, cluster: &str, services: &[impl AsRef<str>], commit: &str) -> Result<(), String> {
+    services.iter().map(AsRef::as_ref).try_for_each(|service| match versions(world, cluster, service).as_slice() {
         [version] if version != commit => Ok(()),
         versions => Err(format!("`{service}` runs {versions:?}, and should not run {commit}")),
     })
 }
 
 /// The commits that a service's running tasks were started with, each once. A placeholder has none.
-fn versions(world: &World, service: &str) -> Vec<String> {
+fn versions(world: &World, cluster: &str, service: &str) -> Vec<String> {
     let group = format!("service:{service}");
-    let tasks = world.tasks(CLUSTER).into_iter().filter(|task| task.group == group && task.status == "RUNNING");
+    let tasks = world.tasks(cluster).into_iter().filter(|task| task.group == group && task.status == "RUNNING");
     let mut versions: Vec<String> = tasks.filter_map(|task| variable(task.containers.first()?, "COMMIT")).collect();
     versions.sort();
     versions.dedup();

@@ -49,7 +49,7 @@ impl Story {
     pub(crate) fn step(&mut self, step: &Step) {
         let sign = if step.exit_code == 0 { self.green("✓") } else { self.red("✗") };
         let said = match step.exit_code {
-            0 => step.output("services").replace(['{', '}', '"'], "").replace(',', ", ").replace(':', " "),
+            0 => step.output("services").replace(['{', '}', '[', ']', '"'], "").replace(',', ", ").replace(':', " "),
             _ => step.cause(),
         };
         let result = format!("{:<12}", step.output("result"));

@@ -13,9 +13,8 @@ impl FromStr for CommandLine {
     fn from_str(text: &str) -> Result<Self, String> {
         let example = r#"write a JSON list, as in `["sh", "-c", "npm ci && npm run migrate"]`"#;
         let words = match text.trim() {
-            list if list.starts_with('[') => {
-                serde_json::from_str(list).map_err(|error| format!("`{list}` is not a list of texts ({error}): {example}"))?
-            }
+            list if list.starts_with('[') => serde_json::from_str(list)
+                .map_err(|error| format!("`{list}` is not a list of texts ({error}): {example}"))?,
             words if words.contains(['\'', '"', '\\', '$', '`', '&', '|', ';', '<', '>', '*']) => {
                 return Err(format!("`{words}` needs quotes or a shell: {example}"));
             }
@@ -42,9 +41,6 @@ mod tests {
         let example = r#"write a JSON list, as in `["sh", "-c", "npm ci && npm run migrate"]`"#;
         check("a && b", Err(&format!("`a && b` needs quotes or a shell: {example}")));
         check("[]", Err(&format!("`[]` has no program: {example}")));
-        check(
-            "[npx]",
-            Err(&format!("`[npx]` is not a list of texts (expected ident at line 1 column 3): {example}")),
-        );
+        check("[npx]", Err(&format!("`[npx]` is not a list of texts (expected ident at line 1 column 3): {example}")));
     }
 }

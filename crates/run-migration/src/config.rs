@@ -158,7 +158,9 @@ fn target(scope: &Scope, key: &ServiceKey, overrides: &Overrides) -> Result<Opti
         (None, None) if overrides.task_definition.is_some() => Vec::new(),
         (None, None) if declared.is_some() => return Ok(None),
         (None, None) => {
-            return Err(Failure::input("nothing says how to migrate").hint("set the input `command`, or add delivery.toml"));
+            return Err(
+                Failure::input("nothing says how to migrate").hint("set the input `command`, or add delivery.toml")
+            );
         }
     };
     let variables = scope.variables(key);

@@ -31,12 +31,15 @@ pub const ACTION: Action = Action {
     description: "Runs database migrations as one-off tasks on Amazon ECS, from each service's own image and network, follows their logs and says how they ended.",
     icon: "database",
     color: "purple",
-    results: &["applied", "skipped", "failed", "unknown"],
+    results: &["applied", "skipped", "planned", "failed", "unknown"],
     failed: "failed",
     outputs: &[
         ("task", "The ARN of the migration's task. Of several migrations, the one that `result` speaks of."),
         ("exit-code", "The exit code of the migration's container. Blank if it has none."),
-        ("class", "How it ended, in one word: `success`, `app-exit`, `image-pull`, `secret-fetch`, `network`, `capacity`, `out-of-memory`, `timed-out`, …"),
+        (
+            "class",
+            "How it ended, in one word: `success`, `app-exit`, `image-pull`, `secret-fetch`, `network`, `capacity`, `out-of-memory`, `timed-out`, …",
+        ),
     ],
     permissions: &[
         ("contents: read", "to check out delivery.toml and the task definition files"),

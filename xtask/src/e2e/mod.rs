@@ -10,18 +10,50 @@ mod runner;
 mod scenes;
 mod stage;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Result;
 
+use self::ministack::Ministack;
+use self::monorepo::Monorepo;
+use self::registry_name::RegistryName;
 use self::stage::Stage;
-use crate::process::say;
+use crate::process::{say, target};
 use crate::{docker, image};
+
+/// An emulated AWS and a monorepo that delivers to it, for a benchmark that runs the binaries by themselves.
+pub(crate) struct Emulated {
+    repository: Monorepo,
+    _aws: Ministack,
+    _registry: RegistryName,
+}
+
+impl Emulated {
+    pub(crate) fn start() -> Result<Self> {
+        let registry = RegistryName::claim()?;
+        let aws = Ministack::start(&registry)?;
+        let binary = image::compile(&["sample-service"])?.join("sample-service");
+        let path = target().join("e2e/bench");
+        if path.exists() {
+            std::fs::remove_dir_all(&path)?;
+        }
+        let repository = Monorepo::create(path, &binary)?;
+        repository.commit("The first version")?;
+        Ok(Self { repository, _aws: aws, _registry: registry })
+    }
+
+    /// What a step finds in its environment.
+    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
+        let workspace = self.repository.path.display().to_string();
+        stage::credentials().into_iter().chain([("GITHUB_WORKSPACE".to_owned(), workspace)]).collect()
+    }
+}
 
 /// Delivers a sample monorepo for real, and fails if any outcome was not the true one.
 pub(crate) fn run() -> Result<()> {
     docker::require()?;
-    //image::image()?;
+    image::image()?;
     let binary = image::compile(&["sample-service"])?.join("sample-service");
     let started = Instant::now();
     let stage = Stage::set(&binary)?;

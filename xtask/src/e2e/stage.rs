@@ -15,7 +15,7 @@ use super::{infrastructure, registry_name};
 use crate::process::{say, target};
 use crate::{docker, image, poll};
 
-/// Words that end a step with exit code 0. https://docs.github.com/en/actions/how-tos/create-and-publish-actions/set-exit-codes
+/// Words that end a step with exit code 0. <https://docs.github.com/en/actions/how-tos/create-and-publish-actions/set-exit-codes>
 const GOOD: [&str; 8] = ["affected", "none", "pushed", "unchanged", "applied", "skipped", "deployed", "healthy"];
 
 /// Everything that a scene needs. Fields are dropped in order: the emulator before the name that it serves.
@@ -101,13 +101,7 @@ impl Stage {
     fn environment(&self, commit: &str, certificate: &str) -> BTreeMap<String, String> {
         let workspace = self.repository.path.parent().unwrap_or(&self.folder).display().to_string();
         let variables = [
-            // The job's `env`, as earlier steps leave it.
-            ("AWS_ACCESS_KEY_ID", ACCOUNT),
-            ("AWS_SECRET_ACCESS_KEY", "not-checked"),
-            ("AWS_REGION", REGION),
-            ("AWS_ENDPOINT_URL", URL),
             ("AWS_CA_BUNDLE", certificate),
-            // The event and the runner.
             ("GITHUB_ACTOR", "octocat"),
             ("GITHUB_API_URL", "https://api.github.com"),
             ("GITHUB_BASE_REF", ""),
@@ -139,8 +133,20 @@ impl Stage {
             ("RUNNER_TOOL_CACHE", "/opt/hostedtoolcache"),
             ("RUNNER_WORKSPACE", workspace.as_str()),
         ];
-        variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        credentials().into_iter().chain(variables).collect()
     }
+}
+
+/// The job's `env`, as a step that fetched credentials leaves it.
+pub(crate) fn credentials() -> [(String, String); 4] {
+    [
+        ("AWS_ACCESS_KEY_ID", ACCOUNT),
+        ("AWS_SECRET_ACCESS_KEY", "not-checked"),
+        ("AWS_REGION", REGION),
+        ("AWS_ENDPOINT_URL", URL),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 
 /// A run of the workflow: its steps, in one job.

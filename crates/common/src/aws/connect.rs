@@ -101,8 +101,8 @@ async fn configuration(
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .region(SdkRegion::new(region.as_str().to_owned()))
         .http_client(http.for_sdk())
-        // Three attempts carry a call over a hiccup; `poll` carries a wait over an outage.
-        .retry_config(RetryConfig::standard().with_max_attempts(3))
+        // Five attempts within three seconds carry a call over throttling; `poll` carries a wait over an outage.
+        .retry_config(RetryConfig::standard().with_max_attempts(5).with_initial_backoff(Duration::from_millis(200)))
         .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(60)).build());
     let loader = match environment.get("AWS_ENDPOINT_URL") {
         Some(endpoint) => loader.endpoint_url(endpoint),

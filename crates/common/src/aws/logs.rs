@@ -72,7 +72,13 @@ impl Logs {
         Ok(self.page(from, false, None, Some(most)).await?.events)
     }
 
-    async fn page(&self, from: &LogStream, from_head: bool, token: Option<&str>, most: Option<i32>) -> Result<LogPage, Failure> {
+    async fn page(
+        &self,
+        from: &LogStream,
+        from_head: bool,
+        token: Option<&str>,
+        most: Option<i32>,
+    ) -> Result<LogPage, Failure> {
         let answer = self
             .0
             .get_log_events()

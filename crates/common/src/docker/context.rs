@@ -53,7 +53,7 @@ impl Context {
         let (sender, receiver) = mpsc::channel(4);
         tokio::task::spawn_blocking(move || {
             let mut chunks = Chunks { sender, chunk: Vec::with_capacity(CHUNK) };
-            let written = self.write(&mut chunks).and_then(|()| chunks.flush());
+            let written = self.write(&mut chunks).and_then(|()| (&mut chunks).flush());
             if let Err(error) = written {
                 // If nobody receives any more, there is nobody to tell.
                 let _ = chunks.sender.blocking_send(Err(error));

@@ -85,7 +85,7 @@ impl Job {
         let files = self.files(step)?;
         let mut environment = self.environment.clone();
         environment.extend(variables.iter().cloned());
-        environment.insert("GITHUB_ACTION".into(), format!("__self_{step}"));
+        environment.insert("GITHUB_ACTION".into(), "__self".into());
         environment.insert("GITHUB_WORKSPACE".into(), self.workspace.display().to_string());
         environment.insert("RUNNER_TEMP".into(), self.temp.display().to_string());
         environment.insert("HOME".into(), self.temp.join("_github_home").display().to_string());

@@ -7,8 +7,8 @@ use aws_sdk_ecs::types::{
 use aws_smithy_runtime_api::client::result::SdkError;
 use jiff::Timestamp;
 
-use super::service::{Network, text};
 use super::Ecs;
+use super::service::{Network, text};
 use crate::aws::moment;
 use crate::aws::refusal::failure;
 use crate::failure::{Failure, Kind};
@@ -124,7 +124,8 @@ impl Ecs {
         let provider = |(name, weight, base): &(String, i32, i32)| {
             CapacityProviderStrategyItem::builder().capacity_provider(name).weight(*weight).base(*base).build()
         };
-        let providers = task.capacity_providers.iter().map(provider).collect::<Result<Vec<_>, _>>().map_err(Failure::bug)?;
+        let providers =
+            task.capacity_providers.iter().map(provider).collect::<Result<Vec<_>, _>>().map_err(Failure::bug)?;
         let tags = task.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
         let answer = self
             .0
@@ -177,18 +178,36 @@ impl Ecs {
 
     /// The tasks that a deployment of a service started and that are over: `ecs:ListTasks`, `ecs:DescribeTasks`. ECS forgets
     /// them an hour after their end.
-    pub async fn stopped_tasks(&self, cluster: &ClusterName, service: &str, started_by: &str) -> Result<Vec<Task>, Failure> {
-        let request = self.0.list_tasks().cluster(cluster.as_str()).service_name(service).desired_status(DesiredStatus::Stopped);
+    pub async fn stopped_tasks(
+        &self,
+        cluster: &ClusterName,
+        service: &str,
+        started_by: &str,
+    ) -> Result<Vec<Task>, Failure> {
+        let request =
+            self.0.list_tasks().cluster(cluster.as_str()).service_name(service).desired_status(DesiredStatus::Stopped);
         let answer = request.send().await;
-        let tasks = self.listed(cluster, service, answer.map_err(|error| failure("ecs:ListTasks", listing(service), error))?.task_arns()).await?;
+        let tasks = self
+            .listed(
+                cluster,
+                service,
+                answer.map_err(|error| failure("ecs:ListTasks", listing(service), error))?.task_arns(),
+            )
+            .await?;
         Ok(tasks.into_iter().filter(|task| task.started_by.as_deref() == Some(started_by)).collect())
     }
 
     /// The tasks of a service that run or are about to: `ecs:ListTasks`, `ecs:DescribeTasks`.
     pub async fn running_tasks(&self, cluster: &ClusterName, service: &str) -> Result<Vec<Task>, Failure> {
-        let request = self.0.list_tasks().cluster(cluster.as_str()).service_name(service).desired_status(DesiredStatus::Running);
+        let request =
+            self.0.list_tasks().cluster(cluster.as_str()).service_name(service).desired_status(DesiredStatus::Running);
         let answer = request.send().await;
-        self.listed(cluster, service, answer.map_err(|error| failure("ecs:ListTasks", listing(service), error))?.task_arns()).await
+        self.listed(
+            cluster,
+            service,
+            answer.map_err(|error| failure("ecs:ListTasks", listing(service), error))?.task_arns(),
+        )
+        .await
     }
 
     /// The tasks of a task definition family, those that run and those that are over: `ecs:ListTasks`, `ecs:DescribeTasks`.
@@ -227,8 +246,9 @@ where
     });
     let explained = failure("ecs:RunTask", doing, error);
     match is_refused {
-        true => Failure { kind: Kind::Input, hint: None, ..explained }
-            .hint("the message above is ECS's own: mend the task definition, the network or the command that it speaks of"),
+        true => Failure { kind: Kind::Input, hint: None, ..explained }.hint(
+            "the message above is ECS's own: mend the task definition, the network or the command that it speaks of",
+        ),
         false => explained,
     }
 }

@@ -27,7 +27,9 @@ impl Ecs {
         match self.described(family).await {
             Ok(described) => Ok(described),
             // "Unable to describe task definition." has no error of its own.
-            Err(error) if error.as_service_error().is_some_and(DescribeTaskDefinitionError::is_client_exception) => Ok(None),
+            Err(error) if error.as_service_error().is_some_and(DescribeTaskDefinitionError::is_client_exception) => {
+                Ok(None)
+            }
             Err(error) => Err(unseen(error, family)),
         }
     }

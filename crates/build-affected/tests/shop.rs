@@ -1,0 +1,112 @@
+//! A monorepo on the stage: two services, a site, two shared libraries; in a real git repository whose commits are the same
+//! on every machine.
+
+#![expect(clippy::disallowed_methods, reason = "the repository is made by git itself")]
+
+use std::process::Command;
+
+use stage::{Ran, Stage};
+
+pub(crate) const DELIVERY: &str = r#"name = "shop"
+
+[environments.staging]
+branch = "main"
+cluster = "shop"
+
+[services.auth]
+path = "apps/auth"
+repository = "shop/auth"
+container = "app"
+
+[services.api]
+project = "@shop/api"
+repository = "shop/api"
+container = "app"
+paths = ["proto"]
+
+[services.site]
+path = "site"
+repository = "shop/site"
+container = "app"
+depends-on = ["api"]
+"#;
+
+pub(crate) const DOCKERFILE: &str =
+    "FROM scratch\nCOPY package.json /\nUSER 65532\nHEALTHCHECK CMD [\"/app\", \"health\"]\nENTRYPOINT [\"/app\"]\n";
+
+/// A workspace of npm: `auth` and `api` use `core`, which uses `base`; nobody uses `unused`.
+pub(crate) const FILES: [(&str, &str); 17] = [
+    ("README.md", "# Shop\n"),
+    ("delivery.toml", DELIVERY),
+    ("package.json", r#"{ "name": "shop", "private": true, "workspaces": ["apps/*", "libs/*"] }"#),
+    ("package-lock.json", "{}"),
+    ("proto/api.proto", "syntax = \"proto3\";\n"),
+    ("apps/auth/package.json", r#"{ "name": "@shop/auth", "dependencies": { "@shop/core": "*", "react": "^18" } }"#),
+    ("apps/auth/Dockerfile", DOCKERFILE),
+    ("apps/auth/src/main.ts", "1\n"),
+    ("apps/api/package.json", r#"{ "name": "@shop/api", "devDependencies": { "@shop/core": "workspace:*" } }"#),
+    ("apps/api/Dockerfile", DOCKERFILE),
+    ("apps/api/src/main.ts", "1\n"),
+    ("libs/core/package.json", r#"{ "name": "@shop/core", "dependencies": { "@shop/base": "*" } }"#),
+    ("libs/core/index.ts", "1\n"),
+    ("libs/base/package.json", r#"{ "name": "@shop/base" }"#),
+    ("libs/unused/package.json", r#"{ "name": "@shop/unused" }"#),
+    ("site/Dockerfile", DOCKERFILE),
+    ("site/index.html", "<p>\n"),
+];
+
+/// A stage whose workspace is a git repository with these files in its first commit.
+pub(crate) fn repository(files: &[(&str, &str)]) -> Stage {
+    let mut stage = Stage::new();
+    git(&stage, &["init", "--quiet", "--initial-branch=main"]);
+    event(&mut stage, "workflow_dispatch", "{}");
+    commit(&mut stage, files);
+    stage
+}
+
+/// The shop after its first commit.
+pub(crate) fn shop() -> Stage {
+    repository(&FILES)
+}
+
+/// Writes files, commits everything, and makes the commit the event's. Answers the commit.
+pub(crate) fn commit(stage: &mut Stage, files: &[(&str, &str)]) -> String {
+    for (path, text) in files {
+        stage.file(path, text);
+    }
+    git(stage, &["add", "--all"]);
+    git(stage, &["commit", "--quiet", "--allow-empty", "--message", "change"]);
+    let commit = git(stage, &["rev-parse", "HEAD"]);
+    stage.set("GITHUB_SHA", &commit);
+    commit
+}
+
+/// Sets the event and its payload.
+pub(crate) fn event(stage: &mut Stage, name: &str, payload: &str) {
+    let path = stage.workspace().with_file_name("event.json");
+    std::fs::write(&path, payload).unwrap();
+    stage.set("GITHUB_EVENT_NAME", name);
+    stage.set("GITHUB_EVENT_PATH", &path.display().to_string());
+}
+
+/// Runs git in the workspace, with nobody's settings and at no time of day.
+pub(crate) fn git(stage: &Stage, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(["-c", "commit.gpgSign=false"])
+        .args(arguments)
+        .current_dir(stage.workspace())
+        .env_clear()
+        .env("PATH", std::env::var("PATH").unwrap())
+        .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_SYSTEM", "/dev/null")])
+        .envs([("GIT_AUTHOR_NAME", "Someone"), ("GIT_AUTHOR_EMAIL", "someone@example.com"), ("GIT_AUTHOR_DATE", "1700000000 +0000")])
+        .envs([("GIT_COMMITTER_NAME", "Someone"), ("GIT_COMMITTER_EMAIL", "someone@example.com"), ("GIT_COMMITTER_DATE", "1700000000 +0000")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Runs the action.
+pub(crate) async fn run(stage: &Stage, inputs: &[(&str, &str)]) -> Ran {
+    stage.run(&build_affected::ACTION, build_affected::run, inputs).await
+}

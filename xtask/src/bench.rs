@@ -1,0 +1,180 @@
+//! `cargo xtask bench`: the weight of the image, and what one AWS call costs each binary from its start to its end, beside a
+//! JavaScript action's least in the same run.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::e2e::Emulated;
+use crate::image::{ACTIONS, TAG, architecture};
+use crate::process::{Run, program, root, say, target};
+use crate::{docker, image, tools};
+
+const RUNS: usize = 21;
+
+/// Measures and prints.
+pub(crate) fn run() -> Result<()> {
+    docker::require()?;
+    image::image()?;
+    say(format!("image, compressed: {:.1} MB", compressed_size()? as f64 / 1e6));
+    let aws = Emulated::start()?;
+    let mut contestants = contestants(&aws)?;
+    let mut durations: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
+    // In turns, so that whatever else the machine does meets all alike.
+    for _ in 0..RUNS {
+        for contestant in &mut contestants {
+            durations.entry(contestant.name.clone()).or_default().push(contestant.time()?);
+        }
+    }
+    say(format!("{:<34} {:>9} {:>9}", format!("one AWS call, median of {RUNS}"), "wall", "memory"));
+    for contestant in &mut contestants {
+        let median = median(durations.remove(&contestant.name).unwrap_or_default());
+        let memory = contestant.memory()? / 1024.0;
+        say(format!("{:<34} {:>6.1} ms {memory:>5.1} MiB", contestant.name, median.as_secs_f64() * 1e3));
+    }
+    Ok(())
+}
+
+/// A program and the exit code that shows that it did what is measured.
+struct Contestant {
+    name: String,
+    program: PathBuf,
+    arguments: Vec<PathBuf>,
+    environment: BTreeMap<String, String>,
+    exit_code: i32,
+}
+
+impl Contestant {
+    fn time(&mut self) -> Result<Duration> {
+        let started = Instant::now();
+        self.perform(&mut self.command(&self.program))?;
+        Ok(started.elapsed())
+    }
+
+    /// The most memory that was resident, in KiB.
+    fn memory(&mut self) -> Result<f64> {
+        let file = target().join("e2e/memory");
+        let mut command = self.command(Path::new("/usr/bin/time"));
+        command.args(["--quiet", "--format", "%M", "--output"]).arg(&file).arg(&self.program);
+        self.perform(command.args(&self.arguments)).context("memory is measured with GNU time (Debian: time)")?;
+        let said = std::fs::read_to_string(&file)?;
+        said.trim().parse().with_context(|| format!("GNU time said `{said}`"))
+    }
+
+    fn command(&self, name: &Path) -> Command {
+        let mut command = program(name);
+        if name == self.program {
+            command.args(&self.arguments);
+        }
+        command.env_clear().envs(&self.environment).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    fn perform(&self, command: &mut Command) -> Result<()> {
+        let status = command.status().with_context(|| format!("cannot start {}", self.name))?;
+        if status.code() != Some(self.exit_code) {
+            bail!("{} ended with {status}, expected exit code {}", self.name, self.exit_code);
+        }
+        Ok(())
+    }
+}
+
+fn contestants(aws: &Emulated) -> Result<Vec<Contestant>> {
+    let binaries = target().join("rootfs").join(architecture()?);
+    let mut contestants = Vec::new();
+    for name in ACTIONS {
+        let mut environment = aws.environment();
+        // Credentials of an account that may not be touched: the action asks whose they are, and stops there (exit code 3).
+        let inputs =
+            [("ENVIRONMENT", "production"), ("SERVICES", "billing-service"), ("ALLOWED-ACCOUNT-IDS", "999999999999")];
+        environment.extend(inputs.map(|(name, value)| (format!("INPUT_{name}"), value.to_owned())));
+        if name == "build-affected" {
+            environment.insert("INPUT_BASE-FROM".into(), "registry".into());
+        }
+        contestants.push(Contestant {
+            name: name.to_owned(),
+            program: binaries.join(name),
+            arguments: Vec::new(),
+            environment,
+            exit_code: 3,
+        });
+    }
+    contestants.push(Contestant {
+        name: "node + @aws-sdk/client-sts, bundled".to_owned(),
+        program: node()?,
+        arguments: vec![bundle()?],
+        environment: aws.environment(),
+        exit_code: 0,
+    });
+    Ok(contestants)
+}
+
+/// Bundles the peer as JavaScript actions are.
+fn bundle() -> Result<PathBuf> {
+    let folder = tools::node_packages(&["@aws-sdk/client-sts@3.1169.0", "esbuild@0.28.2"])?;
+    let source = folder.join("bench.mjs");
+    let bundle = folder.join("bundle.mjs");
+    std::fs::copy(root().join("xtask/src/bench.mjs"), &source)?;
+    program(folder.join("node_modules/.bin/esbuild"))
+        .current_dir(&folder)
+        .args(["--bundle", "--minify", "--platform=node", "--format=esm", "--log-level=error"])
+        // The SDK holds CommonJS parts, which need a `require` that modules do not have.
+        .arg("--banner:js=import{createRequire}from'node:module';const require=createRequire(import.meta.url);")
+        .arg(format!("--outfile={}", bundle.display()))
+        .arg(&source)
+        .read()?;
+    Ok(bundle)
+}
+
+/// The size of the image as a registry stores it.
+fn compressed_size() -> Result<u64> {
+    let mut save = program("docker").args(["save", TAG]).stdout(Stdio::piped()).spawn()?;
+    let mut compressed = GzEncoder::new(Counter(0), Compression::default());
+    std::io::copy(&mut save.stdout.take().context("no output")?, &mut compressed)?;
+    let status = save.wait()?;
+    if !status.success() {
+        bail!("`docker save {TAG}` ended with {status}");
+    }
+    Ok(compressed.finish()?.0)
+}
+
+/// A writer that keeps only the length.
+struct Counter(u64);
+
+impl std::io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn median(mut durations: Vec<Duration>) -> Duration {
+    durations.sort_unstable();
+    durations.get(durations.len() / 2).copied().unwrap_or_default()
+}
+
+/// The program itself: a shim of a version manager would be measured with it.
+fn node() -> Result<PathBuf> {
+    Ok(program("node").args(["--eval", "console.log(process.execPath)"]).read()?.trim().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_one_in_the_middle() {
+        let milliseconds = |values: &[u64]| values.iter().map(|value| Duration::from_millis(*value)).collect();
+        assert_eq!(median(milliseconds(&[9, 1, 5])), Duration::from_millis(5));
+        assert_eq!(median(Vec::new()), Duration::ZERO);
+    }
+}
