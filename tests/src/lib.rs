@@ -30,6 +30,12 @@ pub fn generated() -> Result<Vec<(String, String)>> {
     Ok(files)
 }
 
+/// The printed files that are not what the tree has.
+pub fn drifted() -> Result<Vec<String>> {
+    let is_current = |path: &str, text: &str| fs::read_to_string(root().join(path)).is_ok_and(|found| found == text);
+    Ok(generated()?.into_iter().filter(|(path, text)| !is_current(path, text)).map(|(path, _)| path).collect())
+}
+
 /// A README with its printed blocks in their places, which are marked by `<!-- printed: NAME -->` and `<!-- end -->`.
 fn with_blocks(readme: &str, printed: &Printed) -> Result<String> {
     let mut text = fs::read_to_string(root().join(readme)).with_context(|| format!("read {readme}"))?;

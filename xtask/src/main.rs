@@ -19,6 +19,12 @@ use clap::Parser;
 enum Task {
     /// Judge the tree: format, lints, documentation, dependencies, generated files, workflows.
     Check,
+    /// Write the files that are printed from code: `action.yml`, the tables of the READMEs, the schema.
+    Generate {
+        /// Write nothing, and fail if a file would change.
+        #[arg(long)]
+        check: bool,
+    },
     /// Deliver a sample monorepo for real: the image, a Docker engine, and an emulated AWS.
     E2e,
     /// Measure the image's weight and what one AWS call costs each binary.
@@ -32,6 +38,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Check => check::check(),
+        Task::Generate { check } => generate(check),
         Task::E2e => e2e::run(),
         Task::Bench => bench::run(),
         Task::Rootfs => image::rootfs().map(|rootfs| process::say(rootfs.display())),
@@ -44,4 +51,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is printed from code is printed by a program that links the code, and this one links none of it.
+fn generate(check: bool) -> anyhow::Result<()> {
+    let mut generate = process::cargo();
+    generate.args(["run", "--quiet", "--package", "repository", "--bin", "generate", "--"]);
+    if check {
+        generate.arg("--check");
+    }
+    anyhow::ensure!(generate.status()?.success(), "the printed files are not up to date");
+    Ok(())
 }

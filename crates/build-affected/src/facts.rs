@@ -130,7 +130,7 @@ fn declared(config: &Config, delivery: &Delivery, tree: &Tree<'_>, graph: &Graph
     for (key, service) in &delivery.services {
         let folder = |path: &str| if path == "." { String::new() } else { path.to_owned() };
         let found = match (&service.path, &service.project) {
-            (Some(path), _) => Ok((folder(path.as_str()), graph.at(&folder(path.as_str())).map(|(name, _)| name.to_owned()))),
+            (Some(path), _) => Ok((folder(path.as_str()), graph.at(&folder(path.as_str())).map(str::to_owned))),
             (None, Some(project)) => find(graph, project),
             (None, None) => Err(Failure::bug("a service without a place was read")),
         };

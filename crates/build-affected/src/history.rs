@@ -90,7 +90,7 @@ fn new_branch(config: &Config, git: &Git, head: &CommitSha) -> Result<Base, Fail
 }
 
 fn parent(git: &Git, head: &CommitSha, event: &str) -> Result<Base, Failure> {
-    let event = if event.is_empty() { "a run outside of a workflow".to_owned() } else { format!("the event `{event}`") };
+    let event = if event.is_empty() { "a run outside of a workflow".to_owned() } else { format!("the event {event}") };
     match git.parent(head)? {
         Some(commit) => Ok(known(commit, "parent", &format!("the parent commit, for {event} names no other"))),
         None => Ok(unknown("it is the first commit of all")),

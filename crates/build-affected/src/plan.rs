@@ -9,7 +9,7 @@ use common::names::{CommitSha, ServiceKey};
 
 use crate::config::Config;
 use crate::facts::{Checkout, Facts, Service};
-use crate::graph::{Graph, lies_in};
+use crate::graph::{Reach, lies_in};
 use crate::history::Base;
 use crate::reason::Reason;
 
@@ -120,6 +120,8 @@ struct Change<'a> {
     facts: &'a Facts,
     /// The files that changed in each project.
     by_project: BTreeMap<&'a str, Vec<String>>,
+    /// What each service's project depends on.
+    reaches: BTreeMap<&'a ServiceKey, Reach<'a>>,
     everything: Option<&'a String>,
 }
 
@@ -131,7 +133,9 @@ impl<'a> Change<'a> {
                 by_project.entry(project).or_default().push(file.clone());
             }
         }
-        Self { facts, by_project, everything: facts.changed.iter().find(|file| EVERYTHING.contains(&file.as_str())) }
+        let reach = |service: &'a Service| service.project.as_ref().map(|project| facts.graph.reach(project)).unwrap_or_default();
+        let reaches = facts.services.iter().map(|service| (&service.key, reach(service))).collect();
+        Self { facts, by_project, reaches, everything: facts.changed.iter().find(|file| EVERYTHING.contains(&file.as_str())) }
     }
 
     /// Why a service is affected by what changed, apart from the services that it depends on.
@@ -173,14 +177,13 @@ impl<'a> Change<'a> {
 
     /// The projects that the service depends on and that changed, the nearest first. Its own folder is told of already.
     fn of_projects(&self, service: &Service) -> Vec<Reason> {
-        let Some(project) = &service.project else { return Vec::new() };
-        let ways = self.facts.graph.ways(project);
-        let mut reached: Vec<(&Vec<String>, &Vec<&str>)> =
-            ways.iter().filter(|(_, way)| way.len() > 1).filter_map(|(name, way)| Some((self.by_project.get(name)?, way))).collect();
-        reached.sort_by_key(|(_, way)| way.len());
-        let reason = |(files, way): (&Vec<String>, &Vec<&str>)| Reason::Project {
+        let Some(reach) = self.reaches.get(&service.key) else { return Vec::new() };
+        let changed = self.by_project.iter().map(|(project, files)| (reach.way(project), files));
+        let mut reached: Vec<(Vec<&str>, &Vec<String>)> = changed.filter(|(way, _)| way.len() > 1).collect();
+        reached.sort_by_key(|(way, _)| way.len());
+        let reason = |(way, files): (Vec<&str>, &Vec<String>)| Reason::Project {
             files: files.clone(),
-            way: way.iter().map(|name| (*name).to_owned()).collect(),
+            way: way.into_iter().map(str::to_owned).collect(),
         };
         reached.into_iter().map(reason).collect()
     }
@@ -191,19 +194,18 @@ impl<'a> Change<'a> {
 
     /// Whether a changed file reaches a service by itself.
     fn reaches(&self, file: &str, service: &Service) -> bool {
-        let is_in_project = || {
-            let ways = service.project.as_ref().map(|project| self.facts.graph.ways(project)).unwrap_or_default();
-            self.facts.graph.owner(file).is_some_and(|owner| ways.contains_key(owner))
-        };
+        let is_in_project =
+            || self.facts.graph.owner(file).zip(self.reaches.get(&service.key)).is_some_and(|(owner, reach)| reach.has(owner));
         EVERYTHING.contains(&file) || lies_in(file, &service.path) || is_dockerfile(file, service) || is_extra(file, service) || is_in_project()
     }
 
     /// The affected projects: those that changed and all that depend on them.
     fn projects(&self) -> Vec<String> {
-        let graph: &Graph = &self.facts.graph;
-        let is_all = self.everything.is_some() || matches!(self.facts.base, Base::Unknown { .. });
-        let is_affected = |name: &str| is_all || graph.ways(name).keys().any(|name| self.by_project.contains_key(name));
-        graph.projects().map(|(name, _)| name).filter(|name| is_affected(name)).map(str::to_owned).collect()
+        let graph = &self.facts.graph;
+        match self.everything.is_some() || matches!(self.facts.base, Base::Unknown { .. }) {
+            true => graph.projects().map(|(name, _)| name.to_owned()).collect(),
+            false => graph.dependents(self.by_project.keys().copied()).into_iter().map(str::to_owned).collect(),
+        }
     }
 }
 
@@ -225,8 +227,9 @@ fn hand_on(services: &[Service], reasons: &mut BTreeMap<ServiceKey, Vec<Reason>>
             let is_affected = |key: &&ServiceKey| reasons.get(*key).is_some_and(|reasons| !reasons.is_empty());
             let affected: Vec<Reason> =
                 service.depends_on.iter().filter(is_affected).map(|key| Reason::Service { key: key.clone() }).collect();
-            if let Some(known) = reasons.get_mut(&service.key) {
-                let new = affected.into_iter().filter(|reason| !known.contains(reason)).collect::<Vec<_>>();
+            let Some(known) = reasons.get_mut(&service.key) else { continue };
+            if !matches!(known.as_slice(), [Reason::Unknown { .. }]) {
+                let new: Vec<Reason> = affected.into_iter().filter(|reason| !known.contains(reason)).collect();
                 known.extend(new);
             }
         }
@@ -247,11 +250,20 @@ fn order(services: &mut [Candidate]) {
     }
 }
 
+/// So many files, in words.
+pub(crate) fn differ(count: usize) -> String {
+    match count {
+        0 => "no file differs".to_owned(),
+        1 => "1 file differs".to_owned(),
+        count => format!("{count} files differ"),
+    }
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.base {
             Base::Known { commit, sentence, .. } => {
-                writeln!(formatter, "{} compared with {} ({sentence}): {} files differ", self.head.short(), commit.short(), self.changed)?;
+                writeln!(formatter, "{} compared with {} ({sentence}): {}", self.head.short(), commit.short(), differ(self.changed))?;
             }
             Base::Unknown { why } => writeln!(formatter, "{} compared with nothing: {why}", self.head.short())?,
         }

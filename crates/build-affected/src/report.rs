@@ -12,7 +12,7 @@ use crate::ACTION;
 use crate::config::Config;
 use crate::effects::{Fate, ImageOutcome, Outcome};
 use crate::history::Base;
-use crate::plan::{Candidate, Plan};
+use crate::plan::{Candidate, Plan, differ};
 
 /// How many of the files that reach nothing are named.
 const NAMED: usize = 20;
@@ -97,14 +97,15 @@ fn matrix(plan: &Plan) -> Value {
 
 fn summary(plan: &Plan, verdict: &Verdict) -> String {
     let sign = if *verdict == Verdict::Good { "✅" } else { "❌" };
+    let failed = if *verdict == Verdict::Good { "" } else { "failed; " };
     let (affected, all) = (plan.affected().count(), plan.services.len());
-    let mut text = format!("### {sign} {}: {affected} of {all} services affected by {}\n\n", ACTION.name, code(plan.head.short()));
+    let mut text = format!("### {sign} {}: {failed}{affected} of {all} services affected by {}\n\n", ACTION.name, code(plan.head.short()));
     if let Verdict::Bad { why, hint } | Verdict::Cancelled { why, hint } = verdict {
         let _ = writeln!(text, "{}\n\n**Next step:** {}\n", escape(why), escape(hint));
     }
     let compared = match &plan.base {
         Base::Known { commit, sentence, .. } => {
-            format!("Compared with {}, {}: {} files differ.", code(commit.short()), escape(sentence), plan.changed)
+            format!("Compared with {}, {}: {}.", code(commit.short()), escape(sentence), differ(plan.changed))
         }
         Base::Unknown { why } => format!("Compared with nothing, so every service is affected: {}.", escape(why)),
     };
@@ -141,7 +142,7 @@ fn reaching_nothing(plan: &Plan) -> String {
         let _ = writeln!(named, "and {} more", files.len() - NAMED);
     }
     let told = "A service that is made of one of them names it in its `paths` in delivery.toml.\n\n".to_owned() + &block("", &named);
-    format!("\n{}", details(&format!("{} changed files reach no service", files.len()), &told))
+    format!("\n{}", details(&format!("changed files that reach no service: {}", files.len()), &told))
 }
 
 fn verdict(config: &Config, outcome: &Outcome) -> Verdict {

@@ -27,7 +27,7 @@ pub fn human(duration: Duration) -> String {
         0 => format!("{} ms", duration.as_millis()),
         1..=9 => format!("{:.1} s", duration.as_secs_f64()),
         10..=59 => format!("{seconds} s"),
-        60..=3599 if seconds % 60 == 0 => format!("{} m", seconds / 60),
+        60..=3599 if seconds.is_multiple_of(60) => format!("{} m", seconds / 60),
         60..=3599 => format!("{} m {} s", seconds / 60, seconds % 60),
         _ if seconds % 3600 / 60 == 0 => format!("{} h", seconds / 3600),
         _ => format!("{} h {} m", seconds / 3600, seconds % 3600 / 60),

@@ -30,7 +30,8 @@ impl Git {
     pub fn open(workspace: &Path) -> Result<Self, Failure> {
         let options = gix::open::Options::isolated().with(gix::sec::Trust::Full);
         let mut repository = gix::open_opts(workspace, options).map_err(|error| {
-            Failure::input(format!("`{}` is not a git repository: {error}", workspace.display()))
+            let why = if workspace.join(".git").exists() { format!(": {error}") } else { String::new() };
+            Failure::input(format!("`{}` is not a git repository{why}", workspace.display()))
                 .hint("run actions/checkout before this step, into the workspace itself")
         })?;
         // Enough for the trees of a large repository, which a comparison of two commits visits twice.

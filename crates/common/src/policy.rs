@@ -18,16 +18,16 @@ pub struct Violation {
 pub fn violations(image: &LocalImage, policy: &ImagePolicy) -> Vec<Violation> {
     let mut violations = Vec::new();
     if policy.require_non_root && is_root(&image.user) {
-        let found = if image.user.is_empty() { "no `USER`, which is root".to_owned() } else { format!("`USER {}`", image.user) };
-        let fix = "end the Dockerfile with a user of its own, as in `USER 65532`".to_owned();
+        let found = if image.user.is_empty() { "no USER, which is root".to_owned() } else { format!("USER {}", image.user) };
+        let fix = "end the Dockerfile with a user of its own, as in USER 65532".to_owned();
         violations.push(Violation { rule: "require-non-root", found, fix });
     }
     if policy.require_healthcheck && !image.has_healthcheck {
-        let fix = "add a `HEALTHCHECK` to the Dockerfile, as in `HEALTHCHECK CMD [\"/app\", \"healthcheck\"]`".to_owned();
-        violations.push(Violation { rule: "require-healthcheck", found: "no `HEALTHCHECK`".to_owned(), fix });
+        let fix = "add a HEALTHCHECK to the Dockerfile, as in HEALTHCHECK CMD [\"/app\", \"healthcheck\"]".to_owned();
+        violations.push(Violation { rule: "require-healthcheck", found: "no HEALTHCHECK".to_owned(), fix });
     }
     if image.size > policy.max_size.bytes() {
-        let fix = format!("copy less into the last stage, or raise `max-size` ({})", policy.max_size);
+        let fix = format!("copy less into the last stage, or raise max-size ({})", policy.max_size);
         violations.push(Violation { rule: "max-size", found: human(image.size), fix });
     }
     violations

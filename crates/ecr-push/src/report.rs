@@ -156,7 +156,7 @@ fn summary(config: &Config, outcome: &Outcome, result: &str) -> String {
         let _ = writeln!(text, "{}\n\n**Next step:** {}\n", escape(&why), escape(&hint));
     }
     let rows: Vec<Vec<String>> = outcome.images.iter().map(row).collect();
-    text += &table(&["service", "result", "repository", "digest", "size"], &rows);
+    text += &table(&["service", "result", "repository", "digest", "size", "took"], &rows);
     for image in &outcome.images {
         if let Some(remark) = image.remark {
             let _ = writeln!(text, "\n*{}: {}*", escape(image.key.as_str()), escape(remark));
@@ -173,5 +173,6 @@ fn row(image: &ImageOutcome) -> Vec<String> {
         code(image.repository.as_str()),
         image.fate.digest().map_or_else(none, |digest| code(digest.as_str())),
         image.size.and_then(|size| u64::try_from(size).ok()).map_or_else(none, policy::human),
+        human(image.took),
     ]
 }

@@ -10,8 +10,6 @@ use common::duration::human;
 use http::HeaderMap;
 use serde_json::{Number, Value};
 
-pub(crate) use parse::Mistake;
-
 /// How much of a value is shown.
 const SHOWN: usize = 120;
 
@@ -98,9 +96,10 @@ impl Condition {
             },
         };
         match found {
-            Ok(found) => {
-                Evaluation { holds: self.comparison.holds(&found, &self.value), observed: self.observed(&found, answer) }
-            }
+            Ok(found) => Evaluation {
+                holds: self.comparison.holds(&found, &self.value),
+                observed: self.observed(&found, answer),
+            },
             Err(missing) => Evaluation { holds: false, observed: missing },
         }
     }
@@ -150,7 +149,9 @@ impl Comparison {
             Self::More => found.compare(wanted) == Some(Greater),
             Self::AtLeast => matches!(found.compare(wanted), Some(Greater | Equal)),
             Self::Contains => match (found, wanted) {
-                (Literal::Json(Value::String(text)), Literal::Json(Value::String(part))) => text.contains(part.as_str()),
+                (Literal::Json(Value::String(text)), Literal::Json(Value::String(part))) => {
+                    text.contains(part.as_str())
+                }
                 (Literal::Json(Value::Array(items)), Literal::Json(part)) => items.contains(part),
                 _ => false,
             },
@@ -184,12 +185,6 @@ fn compare(one: &Number, other: &Number) -> Option<std::cmp::Ordering> {
     match (one.as_i128(), other.as_i128()) {
         (Some(one), Some(other)) => Some(one.cmp(&other)),
         _ => one.as_f64()?.partial_cmp(&other.as_f64()?),
-    }
-}
-
-impl fmt::Display for Condition {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.subject, self.expected())
     }
 }
 
@@ -276,15 +271,24 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_said() {
-        check("json(/commit) == 'abc'", false, &format!("no `/commit` in {}", cut(&serde_json::from_str::<Value>(&answer().body).unwrap().to_string())));
-        check("json(/commit) != 'abc'", false, &format!("no `/commit` in {}", cut(&serde_json::from_str::<Value>(&answer().body).unwrap().to_string())));
+        check(
+            "json(/commit) == 'abc'",
+            false,
+            &format!("no `/commit` in {}", cut(&serde_json::from_str::<Value>(&answer().body).unwrap().to_string())),
+        );
+        check(
+            "json(/commit) != 'abc'",
+            false,
+            &format!("no `/commit` in {}", cut(&serde_json::from_str::<Value>(&answer().body).unwrap().to_string())),
+        );
         check("header(x-commit) == 'abc'", false, "no header `x-commit`");
     }
 
     #[test]
     fn an_answer_that_is_not_what_was_asked_for_is_shown() {
         let login = Answer { status: 302, body: "<html>\n  <h1>Sign in</h1>".into(), ..answer() };
-        let observed = |condition: &str, answer: &Answer| condition.parse::<Condition>().unwrap().evaluate(answer).observed;
+        let observed =
+            |condition: &str, answer: &Answer| condition.parse::<Condition>().unwrap().evaluate(answer).observed;
         assert_eq!(observed("json(/version) == 'abc'", &login), "not JSON: <html> <h1>Sign in</h1>");
         assert_eq!(observed("status == 200", &login), "302");
         let mut redirect = login;

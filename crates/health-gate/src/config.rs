@@ -85,7 +85,8 @@ struct Overrides {
 impl Overrides {
     /// An input that was given and speaks of one service.
     fn given(&self) -> Option<&'static str> {
-        let given = [("service", self.service.is_some()), ("url", self.url.is_some()), ("expect", self.expect.is_some())];
+        let given =
+            [("service", self.service.is_some()), ("url", self.url.is_some()), ("expect", self.expect.is_some())];
         given.into_iter().find_map(|(input, is_given)| is_given.then_some(input))
     }
 }
@@ -170,7 +171,9 @@ fn probe(
             Err(failure) => failures.push(failure.context(format!("{place}, line {number}"))),
         }
     }
-    let url = fill_in(url, variables).and_then(|url| checked(&url)).map_err(|failure| failures.push(failure.context("`url`")));
+    let url = fill_in(url, variables)
+        .and_then(|url| checked(&url))
+        .map_err(|failure| failures.push(failure.context("`url`")));
     match (url, Failure::all(failures)) {
         (Ok(url), None) => Ok(Some(Probe { url, conditions, limit: health.timeout.get() })),
         (_, failure) => Err(failure.unwrap_or_else(|| Failure::bug("a URL was refused without a reason"))),
@@ -186,7 +189,8 @@ fn fill_in(text: &str, variables: &BTreeMap<String, String>) -> Result<String, F
 }
 
 fn checked(url: &str) -> Result<Uri, Failure> {
-    let refuse = || Failure::input(format!("`{url}` is not a URL")).hint("write it as `https://auth.example.com/health`");
+    let refuse =
+        || Failure::input(format!("`{url}` is not a URL")).hint("write it as `https://auth.example.com/health`");
     let uri: Uri = url.parse().map_err(|_| refuse())?;
     let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
     if is_http && uri.host().is_some() { Ok(uri) } else { Err(refuse()) }

@@ -91,7 +91,9 @@ async fn look(gate: &Gate, aws: Option<&Aws>, edges: &Edges) -> Vec<Sample> {
         }
     };
     let (mut samples, answers) = join(state, answers).await;
-    samples.extend(answers);
+    // While a deployment goes on, the version before answers too: that is no fault of the new one.
+    let is_on_its_way = samples.iter().any(|sample| matches!(sample, Sample::Unsettled(_)));
+    samples.extend(answers.into_iter().map(|answer| if is_on_its_way { answer.or_unsettled() } else { answer }));
     samples
 }
 

@@ -33,10 +33,10 @@ pub struct Inputs {
     #[arg(long, value_parser = duration::parse)]
     pub interval: Option<Duration>,
     /// How many good looks in a row make a service healthy. Blank: the delivery file's, else 2.
-    #[arg(long)]
+    #[arg(long, value_parser = count)]
     pub passes: Option<NonZeroU32>,
     /// How many bad looks in a row make a service unhealthy. Blank: the delivery file's, else 3.
-    #[arg(long)]
+    #[arg(long, value_parser = count)]
     pub failures: Option<NonZeroU32>,
 }
 
@@ -56,4 +56,8 @@ impl FromStr for Lines {
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(Self(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()))
     }
+}
+
+fn count(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a whole number from 1 up"))
 }

@@ -10,7 +10,7 @@ use common::names::ClusterName;
 use crate::config::{Config, Target};
 use crate::facts::Facts;
 use crate::probe::Probe;
-use crate::state::State;
+use crate::state::{State, short_image};
 use crate::tally::Policy;
 
 /// What will be checked. [`plan`] is its only mint.
@@ -80,7 +80,7 @@ fn gate(config: &Config, target: &Target, state: Option<State>) -> Gate {
     let mut checks = Vec::new();
     if let Some(State { image, target_groups, .. }) = &state {
         checks.extend([check("deployment", "completed"), check("tasks", "all run")]);
-        checks.extend(image.iter().map(|image| Check { is_identity: true, ..check("image", image) }));
+        checks.extend(image.iter().map(|image| Check { is_identity: true, ..check("image", &short_image(image)) }));
         checks.extend(target_groups.iter().map(|group| check(&format!("targets of {}", short(group)), "all healthy")));
     }
     for condition in target.probe.iter().flat_map(|probe| &probe.conditions) {
@@ -112,7 +112,11 @@ impl fmt::Display for Gate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Policy { passes, failures } = self.policy;
         let every = human(self.interval);
-        writeln!(formatter, "{}: a look every {every}, {passes} good in a row pass, {failures} bad in a row fail", self.name)?;
+        writeln!(
+            formatter,
+            "{}: a look every {every}, {passes} good in a row pass, {failures} bad in a row fail",
+            self.name
+        )?;
         for Check { subject, expected, is_identity } in &self.checks {
             let note = if *is_identity { " (which version it is)" } else { "" };
             writeln!(formatter, "  {subject}: {expected}{note}")?;

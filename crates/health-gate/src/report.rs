@@ -64,12 +64,10 @@ fn explain(config: &Config, gate: &GateOutcome) -> (String, String) {
         let why = format!("`{name}`: cancelled before it was decided");
         return (why, "run the action again: a gate that has not seen enough opens for nobody".to_owned());
     }
-    let found = gate.checks().filter(|(_, _, verdict)| *verdict == gate.verdict);
-    let lines: Vec<String> = found.map(|(check, tally, _)| sentence(check, tally)).collect();
-    let why = format!("`{name}` is {}: {}", gate.verdict.result(), lines.join("; "));
+    let why = format!("`{name}` is {}: {}", gate.verdict.result(), findings(gate));
     let hint = match gate.verdict {
         Verdict::Pass | Verdict::Warn => "nothing is to be done".to_owned(),
-        Verdict::Fail => "look at the service's log; to put back what ran before, deploy the version before".to_owned(),
+        Verdict::Fail => "look at the service's log and events; to put back what ran before, deploy the commit before".to_owned(),
         Verdict::Error => {
             "check that the runner reaches what it could not look at: the URL, its DNS name and security groups, or the role's permissions".to_owned()
         }
@@ -80,9 +78,24 @@ fn explain(config: &Config, gate: &GateOutcome) -> (String, String) {
     (why, hint)
 }
 
-fn sentence(check: &Check, tally: &Tally) -> String {
-    let observed = if tally.looks == 0 { "never looked at" } else { tally.observed.as_str() };
-    format!("{}: {observed}, expected {}", check.subject, check.expected)
+/// What was found where the verdict comes from. Checks that found the same share a sentence.
+fn findings(gate: &GateOutcome) -> String {
+    let mut found: Vec<(&str, Vec<&Check>)> = Vec::new();
+    for (check, tally, _) in gate.checks().filter(|(_, _, verdict)| *verdict == gate.verdict) {
+        let observed = if tally.looks == 0 { "never looked at" } else { tally.observed.as_str() };
+        match found.iter_mut().find(|(known, _)| *known == observed) {
+            Some((_, checks)) => checks.push(check),
+            None => found.push((observed, vec![check])),
+        }
+    }
+    let sentences = found.iter().map(|(observed, checks)| match checks.as_slice() {
+        [check] => format!("{}: {observed}, expected {}", check.subject, check.expected),
+        checks => {
+            let subjects: Vec<&str> = checks.iter().map(|check| check.subject.as_str()).collect();
+            format!("{}: {observed}", subjects.join(", "))
+        }
+    });
+    sentences.collect::<Vec<_>>().join("; ")
 }
 
 fn summary(config: &Config, outcome: &Outcome, result: &str) -> String {
@@ -127,7 +140,11 @@ fn remarks(gate: &GateOutcome) -> String {
     }
     if !gate.gate.checks.iter().any(|check| check.is_identity) {
         let advice = code("json(/version) == '${COMMIT}'");
-        let _ = write!(text, "\n*Nothing tells which version of {} it is that answers: add {advice} or the like to `expect`.*\n", escape(&gate.gate.name));
+        let _ = write!(
+            text,
+            "\n*Nothing tells which version of {} it is that answers: add {advice} or the like to `expect`.*\n",
+            escape(&gate.gate.name)
+        );
     }
     text
 }

@@ -3,7 +3,7 @@
 
 use common::aws::{Aws, Deployment, Service, Target};
 use common::failure::Failure;
-use common::names::{ClusterName, ServiceName};
+use common::names::{ClusterName, Digest, ServiceName};
 use futures_util::future::join_all;
 use serde_json::Value;
 
@@ -25,7 +25,9 @@ impl State {
     pub(crate) async fn look(&self, aws: &Aws) -> Vec<Sample> {
         let service = match aws.ecs.describe_services(&self.cluster, &[&self.service]).await {
             Ok(services) => services.into_iter().next(),
-            Err(failure) => return vec![unseen(&failure); 2 + usize::from(self.image.is_some()) + self.target_groups.len()],
+            Err(failure) => {
+                return vec![unseen(&failure); 2 + usize::from(self.image.is_some()) + self.target_groups.len()];
+            }
         };
         let primary = service.as_ref().and_then(|service| Some((service, service.primary()?)));
         let Some((service, primary)) = primary else {
@@ -57,7 +59,9 @@ fn deployment(primary: &Deployment) -> Sample {
     match primary.rollout.as_str() {
         "COMPLETED" => Sample::Good("completed".to_owned()),
         "FAILED" => Sample::Bad(format!("failed: {}", reason())),
-        "IN_PROGRESS" => Sample::Unsettled(format!("in progress: {} of {} tasks run", primary.running, primary.desired)),
+        "IN_PROGRESS" => {
+            Sample::Unsettled(format!("in progress: {} of {} tasks run", primary.running, primary.desired))
+        }
         // No rollout state: another controller than ECS deploys. A word that is newer than this program decides nothing.
         "" => Sample::Unsettled("ECS shows no rollout state".to_owned()),
         other => Sample::Unsettled(other.to_owned()),
@@ -79,8 +83,17 @@ fn image(definition: &Value, expected: &str) -> Sample {
     let containers = definition["containerDefinitions"].as_array().into_iter().flatten();
     let images: Vec<&str> = containers.filter_map(|container| container["image"].as_str()).collect();
     match images.contains(&expected) {
-        true => Sample::Good(expected.to_owned()),
-        false => Sample::Bad(images.join(", ")),
+        true => Sample::Good(short_image(expected)),
+        false => Sample::Bad(images.into_iter().map(short_image).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// An image as people tell it from others: without its registry, and with the beginning of its digest.
+pub(crate) fn short_image(image: &str) -> String {
+    let name = image.split_once('/').filter(|(host, _)| host.contains(['.', ':'])).map_or(image, |(_, name)| name);
+    match name.split_once('@').map(|(name, digest)| (name, digest.parse::<Digest>())) {
+        Some((name, Ok(digest))) => format!("{name}@{}", digest.short()),
+        _ => name.to_owned(),
     }
 }
 
@@ -97,7 +110,9 @@ fn targets(targets: &[Target], desired: i32) -> Sample {
             Sample::Bad(format!("{observed}, {} unhealthy ({reason})", unhealthy.len()))
         }
         None if healthy >= wanted => Sample::Good(observed),
-        None if count("initial") > 0 => Sample::Unsettled(format!("{observed}, {} being checked for the first time", count("initial"))),
+        None if count("initial") > 0 => {
+            Sample::Unsettled(format!("{observed}, {} being checked for the first time", count("initial")))
+        }
         None => Sample::Bad(observed),
     }
 }
@@ -164,15 +179,22 @@ mod tests {
             (2, "IN_PROGRESS", 1, Sample::Unsettled("1 of 2 run".into())),
             (0, "COMPLETED", 0, Sample::Bad("none is wanted: the desired count is 0".into())),
         ] {
-            assert_eq!(tasks(&service(desired), &primary(rollout, running)), expected, "{running} of {desired}, {rollout}");
+            assert_eq!(
+                tasks(&service(desired), &primary(rollout, running)),
+                expected,
+                "{running} of {desired}, {rollout}"
+            );
         }
     }
 
     #[test]
     fn the_image_is_the_expected_one_to_the_digest() {
-        let definition = json!({ "containerDefinitions": [{ "image": "proxy:1" }, { "image": "shop/auth@sha256:1" }] });
-        assert_eq!(image(&definition, "shop/auth@sha256:1"), Sample::Good("shop/auth@sha256:1".into()));
-        assert_eq!(image(&definition, "shop/auth@sha256:2"), Sample::Bad("proxy:1, shop/auth@sha256:1".into()));
+        let digest = |digit: &str| digit.repeat(64);
+        let reference =
+            |digit| format!("111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/auth@sha256:{}", digest(digit));
+        let definition = json!({ "containerDefinitions": [{ "image": "nginx:1" }, { "image": reference("1") }] });
+        assert_eq!(image(&definition, &reference("1")), Sample::Good("shop/auth@sha256:111111111111".into()));
+        assert_eq!(image(&definition, &reference("2")), Sample::Bad("nginx:1, shop/auth@sha256:111111111111".into()));
     }
 
     #[test]

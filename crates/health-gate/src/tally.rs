@@ -17,6 +17,16 @@ pub(crate) enum Sample {
     Unseen(String),
 }
 
+impl Sample {
+    /// What was bad may still become good.
+    pub(crate) fn or_unsettled(self) -> Self {
+        match self {
+            Self::Bad(observed) => Self::Unsettled(observed),
+            other => other,
+        }
+    }
+}
+
 /// What is known of a check, or of all of a service's. In the order of gravity: the worst one decides, always in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verdict {
@@ -138,10 +148,8 @@ impl Verdict {
 mod tests {
     use super::*;
 
-    const POLICY: Policy = Policy {
-        passes: NonZeroU32::MIN.saturating_add(1),
-        failures: NonZeroU32::MIN.saturating_add(2),
-    };
+    const POLICY: Policy =
+        Policy { passes: NonZeroU32::MIN.saturating_add(1), failures: NonZeroU32::MIN.saturating_add(2) };
 
     /// `+` good, `-` bad, `~` unsettled, `?` unseen.
     fn tally(looks: &str) -> Tally {

@@ -18,18 +18,24 @@ use crate::story::Story;
 const CLUSTER: &str = "shop-staging";
 const SERVICES: [&str; 3] = ["auth", "catalog", "web"];
 
+/// What happens to the repository. Answers the message of the commit; `None` delivers the last one again.
+type Change = Box<dyn Fn(&Repository) -> Result<Option<&'static str>>>;
+
+/// Whether the world is as it should be; if not, why.
+type Truth = Box<dyn Fn(&World, &Push) -> Result<(), String>>;
+
 /// One scene.
 pub(crate) struct Scene {
     pub(crate) title: &'static str,
     /// What happens, for the reader.
     pub(crate) told: &'static str,
-    /// What happens, for git. Answers the message of the commit; `None` delivers the last one again.
-    pub(crate) change: Box<dyn Fn(&Repository) -> Result<Option<&'static str>>>,
+    /// What happens, for git.
+    pub(crate) change: Change,
     /// The steps that have to run and the word that each has to say.
     pub(crate) said: Vec<(&'static str, &'static str)>,
     /// What is true afterwards, in words, and whether it is.
     pub(crate) truth: &'static str,
-    pub(crate) is_true: Box<dyn Fn(&World, &Push) -> Result<(), String>>,
+    pub(crate) is_true: Truth,
     pub(crate) repository: Repository,
     pub(crate) workflow: Workflow,
 }

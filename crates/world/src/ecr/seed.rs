@@ -37,6 +37,15 @@ impl World {
         });
     }
 
+    /// Has a repository's tags keep their images, as `IMMUTABLE` does.
+    pub fn make_tags_immutable(&self, repository: &str) {
+        self.with(|state| {
+            if let Some(repository) = state.ecr.repository_mut(repository) {
+                "IMMUTABLE".clone_into(&mut repository.mutability);
+            }
+        });
+    }
+
     /// Puts an image with a manifest, a configuration and one layer into the registry and answers its digest.
     ///
     /// # Panics

@@ -1,0 +1,158 @@
+//! Pushes that do their work, or find it done, or fail on the way.
+
+use insta::assert_snapshot;
+use serde_json::Value;
+use stage::COMMIT;
+use world::Fault;
+
+use crate::shop::{push, shop, timeless};
+
+#[tokio::test]
+async fn an_image_is_pushed_once_and_found_ever_after() {
+    let mut shop = shop().await;
+    let (ran, writes) = shop.push(&[("services", "auth")]).await;
+    assert_eq!((ran.output("result"), ran.exit_code), ("pushed", 0), "{}", ran.log);
+    assert_snapshot!("pushed_log", ran.log);
+    assert_snapshot!("pushed_summary", timeless(&ran.summary));
+    let digest = shop.digest("shop/auth", COMMIT);
+    let registry = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
+    assert_eq!(
+        ["digest", "repository", "registry", "tags"].map(|name| ran.output(name)),
+        [digest.as_str(), "shop/auth", registry, COMMIT]
+    );
+    let images: Value = serde_json::from_str(ran.output("images")).unwrap();
+    assert_eq!(images["auth"]["image"], format!("{registry}/shop/auth@{digest}"));
+    assert!(writes.iter().any(|write| write.contains("/push")), "{writes:?}");
+
+    // A job that comes later needs no engine to find it.
+    shop.stage.set("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    let (again, writes) = shop.push(&[("services", "auth")]).await;
+    assert_eq!((again.output("result"), again.output("digest"), again.exit_code), ("unchanged", digest.as_str(), 0), "{}", again.log);
+    assert_eq!(writes, [""; 0]);
+    assert_snapshot!("unchanged_summary", timeless(&again.summary));
+}
+
+#[tokio::test]
+async fn all_services_are_pushed_side_by_side() {
+    let shop = shop().await;
+    let (ran, _) = shop.push(&[]).await;
+    assert_eq!((ran.output("result"), ran.output("digest"), ran.exit_code), ("pushed", "", 0), "{}", ran.log);
+    let images: Value = serde_json::from_str(ran.output("images")).unwrap();
+    for service in ["auth", "api"] {
+        assert_eq!(images[service]["digest"], shop.digest(&format!("shop/{service}"), COMMIT));
+        assert_eq!(images[service]["result"], "pushed");
+    }
+    let (again, writes) = shop.push(&[]).await;
+    assert_eq!((again.output("result"), again.exit_code), ("unchanged", 0), "{}", again.log);
+    assert_eq!(writes, [""; 0]);
+}
+
+#[tokio::test]
+async fn the_same_commit_built_anew_leaves_the_first_image_there() {
+    let shop = shop().await;
+    shop.push(&[("services", "auth")]).await;
+    let first = shop.digest("shop/auth", COMMIT);
+    shop.build("auth", "2", Some(COMMIT)).await;
+    let (ran, writes) = shop.push(&[("services", "auth")]).await;
+    assert_eq!((ran.output("result"), ran.output("digest"), ran.exit_code), ("unchanged", first.as_str(), 0), "{}", ran.log);
+    assert_eq!(writes, [""; 0]);
+    assert_snapshot!("rebuilt_log", ran.log);
+}
+
+#[tokio::test]
+async fn tags_move_to_the_image_and_only_if_they_are_elsewhere() {
+    let shop = shop().await;
+    let inputs = [("services", "auth"), ("tags", "main, latest")];
+    let (ran, _) = shop.push(&inputs).await;
+    assert_eq!((ran.output("result"), ran.output("tags")), ("pushed", format!("{COMMIT}\nmain\nlatest").as_str()), "{}", ran.log);
+    let digest = shop.digest("shop/auth", COMMIT);
+    assert_eq!([shop.digest("shop/auth", "main"), shop.digest("shop/auth", "latest")], [digest.clone(), digest]);
+    let (again, writes) = shop.push(&inputs).await;
+    assert_eq!((again.output("result"), writes.len()), ("unchanged", 0), "{writes:?}");
+    // A tag can follow without a push, and without an engine.
+    let (more, writes) = shop.push(&[("services", "auth"), ("tags", "stable")]).await;
+    assert_eq!((more.output("result"), writes), ("unchanged", vec!["ecr:PutImage".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_tag_that_cannot_move_fails_and_the_image_is_there() {
+    let shop = shop().await;
+    shop.push(&[("services", "auth"), ("tags", "main")]).await;
+    shop.stage.world.make_tags_immutable("shop/auth");
+    let other = COMMIT.replace('0', "f");
+    shop.build("auth", "2", Some(&other)).await;
+    let inputs = [("services", "auth"), ("tags", "main"), ("commit", other.as_str()), ("image", &format!("shop/auth:{COMMIT}"))];
+    let (ran, _) = shop.push(&inputs).await;
+    assert_eq!((ran.output("result"), ran.exit_code), ("failed", 1), "{}", ran.log);
+    assert_eq!(ran.output("digest"), shop.digest("shop/auth", &other));
+    assert_snapshot!("unmovable_annotation", ran.annotations().join("\n"));
+}
+
+#[tokio::test]
+async fn without_a_delivery_file_two_inputs_will_do() {
+    let shop = shop().await;
+    std::fs::remove_file(shop.stage.workspace().join("delivery.toml")).unwrap();
+    let (ran, _) = shop.push(&[("repository", "shop/auth"), ("image", &format!("shop/auth:{COMMIT}"))]).await;
+    assert_eq!((ran.output("result"), ran.exit_code), ("pushed", 0), "{}", ran.log);
+    assert_eq!(ran.output("digest"), shop.digest("shop/auth", COMMIT));
+}
+
+#[tokio::test]
+async fn an_image_against_the_policy_blocks_all() {
+    let shop = shop().await;
+    shop.build_by("auth", "1", Some(COMMIT), "FROM scratch\nCOPY app /app\n").await;
+    let (ran, writes) = shop.push(&[]).await;
+    assert_eq!((ran.output("result"), ran.exit_code), ("blocked", 1), "{}", ran.log);
+    assert_eq!(writes, [""; 0]);
+    assert_snapshot!("blocked_annotation", ran.annotations().join("\n"));
+    assert_snapshot!("blocked_summary", ran.summary);
+}
+
+#[tokio::test]
+async fn a_dry_run_pushes_nothing() {
+    let shop = shop().await;
+    let (ran, writes) = shop.push(&[("dry-run", "true"), ("tags", "main")]).await;
+    assert_eq!((ran.output("result"), ran.exit_code), ("pushed", 0), "{}", ran.log);
+    assert_eq!(writes, [""; 0]);
+    assert_snapshot!("dry_run_summary", ran.summary);
+}
+
+#[tokio::test]
+async fn a_push_that_is_refused_is_told_in_the_registry_s_words() {
+    let shop = shop().await;
+    shop.stage.world.script("ecr:GetAuthorizationToken", Fault::Denied, 1);
+    let (ran, _) = shop.push(&[("services", "auth")]).await;
+    assert_eq!((ran.output("result"), ran.exit_code), ("failed", 1), "{}", ran.log);
+    assert_snapshot!("denied_annotation", ran.annotations().join("\n"));
+    assert_eq!(shop.digest("shop/auth", COMMIT), "");
+}
+
+#[tokio::test]
+async fn a_cancelled_run_says_so() {
+    let shop = shop().await;
+    shop.stage.stopper.raise();
+    let (ran, _) = push(&shop.stage, &[("services", "auth")]).await;
+    assert_eq!((ran.output("result"), ran.exit_code), ("failed", 130), "{}", ran.log);
+    assert_snapshot!("cancelled_annotation", ran.annotations().join("\n"));
+}
+
+#[tokio::test]
+async fn none_affected_is_none_pushed() {
+    let shop = shop().await;
+    let (ran, writes) = shop.push(&[("services", "[]")]).await;
+    assert_eq!((ran.output("result"), ran.output("images"), ran.exit_code), ("unchanged", "{}", 0), "{}", ran.log);
+    assert_eq!(writes, [""; 0]);
+}
+
+#[tokio::test]
+async fn the_password_is_printed_nowhere() {
+    let shop = shop().await;
+    let (ran, _) = shop.push(&[]).await;
+    let calls = shop.stage.world.calls();
+    let token = calls.iter().find(|call| call.name == "ecr:GetAuthorizationToken").unwrap();
+    let token = token.answer["authorizationData"][0]["authorizationToken"].as_str().unwrap();
+    assert!(token.len() > 20);
+    for text in [&ran.log, &ran.summary, &format!("{:?}", ran.outputs)] {
+        assert!(!text.contains(token));
+    }
+}

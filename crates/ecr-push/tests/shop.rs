@@ -1,0 +1,112 @@
+//! A shop on the stage: a Docker engine with the images of a commit, and repositories to push them to.
+
+use std::collections::BTreeMap;
+
+use common::docker::{Build, REVISION};
+use common::edges::Edges;
+use common::report::{Report, Verdict};
+use serde_json::Value;
+use stage::{COMMIT, Ran, Stage};
+use tempfile::TempDir;
+use world::ServedDocker;
+
+pub(crate) const DELIVERY: &str = r#"
+name = "shop"
+
+[environments.staging]
+branch = "main"
+region = "eu-west-1"
+cluster = "shop"
+
+[services.auth]
+path = "apps/auth"
+repository = "shop/auth"
+container = "app"
+
+[services.api]
+path = "apps/api"
+repository = "shop/api"
+container = "app"
+"#;
+
+const DOCKERFILE: &str = "FROM scratch\nCOPY app /app\nUSER 65532\nHEALTHCHECK CMD [\"/app\", \"health\"]\n";
+
+/// A stage with an engine, which listens as long as this lives.
+pub(crate) struct Shop {
+    pub(crate) stage: Stage,
+    _docker: ServedDocker,
+    _folder: TempDir,
+}
+
+/// A shop with both repositories, and both images of the commit in the engine.
+pub(crate) async fn shop() -> Shop {
+    let mut stage = Stage::new();
+    let folder = TempDir::new().unwrap();
+    let docker = stage.world.serve_docker(&folder.path().join("docker.sock")).unwrap();
+    stage.set("DOCKER_HOST", &format!("unix://{}", docker.path().display()));
+    stage.file("delivery.toml", DELIVERY);
+    let shop = Shop { stage, _docker: docker, _folder: folder };
+    for service in ["auth", "api"] {
+        shop.stage.world.create_repository(&format!("shop/{service}"));
+        shop.build(service, "1", Some(COMMIT)).await;
+    }
+    shop
+}
+
+impl Shop {
+    /// Has the engine build the commit's image of a service, labelled with the commit that it was built from.
+    pub(crate) async fn build(&self, service: &str, content: &str, revision: Option<&str>) {
+        self.build_by(service, content, revision, DOCKERFILE).await;
+    }
+
+    /// The same, by this Dockerfile.
+    pub(crate) async fn build_by(&self, service: &str, content: &str, revision: Option<&str>, dockerfile: &str) {
+        self.stage.file("context/app", format!("{service} {content}"));
+        self.stage.file("context/Dockerfile", dockerfile);
+        let context = self.stage.workspace().join("context");
+        let build = Build {
+            dockerfile: context.join("Dockerfile"),
+            context,
+            reference: format!("shop/{service}:{COMMIT}"),
+            arguments: BTreeMap::new(),
+            labels: revision.map(|revision| (REVISION.to_owned(), revision.to_owned())).into_iter().collect(),
+            platform: None,
+        };
+        let building = async |_: ecr_push::Inputs, edges: &Edges| {
+            edges.docker().await?.build(&build, drop).await?;
+            Ok(Report { result: "built", verdict: Verdict::Good, outputs: Vec::new(), json: Value::Null, summary: String::new() })
+        };
+        let ran = self.stage.run(&ecr_push::ACTION, building, &[]).await;
+        assert_eq!(ran.exit_code, 0, "{}", ran.log);
+    }
+
+    /// Runs the action; answers with it what it changed in AWS.
+    pub(crate) async fn push(&self, inputs: &[(&str, &str)]) -> (Ran, Vec<String>) {
+        push(&self.stage, inputs).await
+    }
+
+    /// The digest that the registry has for a tag; blank if it has none.
+    pub(crate) fn digest(&self, repository: &str, tag: &str) -> String {
+        self.stage.world.image_digest(repository, tag).unwrap_or_default()
+    }
+}
+
+/// Runs the action; answers with it what it changed, in AWS and in the engine.
+pub(crate) async fn push(stage: &Stage, inputs: &[(&str, &str)]) -> (Ran, Vec<String>) {
+    let before = stage.world.writes().len();
+    let ran = stage.run(&ecr_push::ACTION, ecr_push::run, inputs).await;
+    (ran, stage.world.writes().split_off(before))
+}
+
+/// What no two runs have in common: how long they took.
+pub(crate) fn timeless(text: &str) -> String {
+    let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+    for index in 1..words.len() {
+        let unit = words[index].split(['\n', '|']).next().unwrap_or_default().to_owned();
+        if matches!(unit.as_str(), "ms" | "s") && words[index - 1].parse::<f64>().is_ok() {
+            words[index - 1] = "N".to_owned();
+            words[index] = words[index].replacen(&unit, "ms", 1);
+        }
+    }
+    words.join(" ")
+}
