@@ -66,7 +66,10 @@ pub(crate) async fn apply(config: &Config, plan: &Plan, docker: &Docker, edges: 
             let builds = join_all(wave.iter().map(|candidate| builder.build(&candidate.service)));
             images.extend(edges.runner.grouped(&format!("Build {}", keys.join(", ")), builds).await);
         } else {
-            images.extend(wave.into_iter().map(|Candidate { service, .. }| builder.outcome(service, Fate::NotStarted, Duration::ZERO)));
+            images.extend(
+                wave.into_iter()
+                    .map(|Candidate { service, .. }| builder.outcome(service, Fate::NotStarted, Duration::ZERO)),
+            );
         }
     }
     Outcome { images, took: builder.began.elapsed() }

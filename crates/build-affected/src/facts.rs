@@ -97,9 +97,12 @@ impl Facts {
                 self.settings = base.text(&config.delivery_file)?.and_then(|text| settings(&text));
                 self.settings.iter().flat_map(BTreeMap::keys).cloned().collect()
             }
-            None => with_dockerfile(base, &Graph::read(base)?)?.into_iter().map(|service| service.key.to_string()).collect(),
+            None => {
+                with_dockerfile(base, &Graph::read(base)?)?.into_iter().map(|service| service.key.to_string()).collect()
+            }
         };
-        self.removed = had.into_iter().filter(|key| !self.services.iter().any(|service| service.key.as_str() == key)).collect();
+        self.removed =
+            had.into_iter().filter(|key| !self.services.iter().any(|service| service.key.as_str() == key)).collect();
         Ok(())
     }
 }
@@ -180,7 +183,11 @@ fn missing(key: &ServiceKey, dockerfile: &str) -> Failure {
 fn with_dockerfile(tree: &Tree<'_>, graph: &Graph) -> Result<Vec<Service>, Failure> {
     let projects = graph.projects().filter(|(_, project)| tree.has(&within(&project.root, "Dockerfile")));
     let services = projects.map(|(name, project)| {
-        let key: String = name.rsplit('/').next().unwrap_or(name).replace(|character: char| !character.is_ascii_alphanumeric() && character != '_', "-");
+        let key: String = name
+            .rsplit('/')
+            .next()
+            .unwrap_or(name)
+            .replace(|character: char| !character.is_ascii_alphanumeric() && character != '_', "-");
         Ok(Service {
             key: key.parse().map_err(Failure::input)?,
             path: project.root.clone(),

@@ -52,9 +52,14 @@ impl Graph {
             if !project.is_application() {
                 graph.libraries.insert(name.clone());
             }
-            if let Some(known) = graph.projects.insert(name.clone(), Project { root: project.root.clone(), ..Project::default() }) {
-                return Err(Failure::input(format!("two projects are called `{name}`: `{}` and `{}`", known.root, project.root))
-                    .hint("give each project of the workspace a name of its own"));
+            if let Some(known) =
+                graph.projects.insert(name.clone(), Project { root: project.root.clone(), ..Project::default() })
+            {
+                return Err(Failure::input(format!(
+                    "two projects are called `{name}`: `{}` and `{}`",
+                    known.root, project.root
+                ))
+                .hint("give each project of the workspace a name of its own"));
             }
         }
         for project in &declared {
@@ -123,19 +128,28 @@ impl Graph {
     /// What a project depends on by itself.
     fn next(&self, name: &str) -> impl Iterator<Item = &str> {
         let libraries = (name == ANY_LIBRARY).then_some(&self.libraries);
-        self.projects.get(name).map(|project| &project.dependencies).or(libraries).into_iter().flatten().map(String::as_str)
+        self.projects
+            .get(name)
+            .map(|project| &project.dependencies)
+            .or(libraries)
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
     }
 
     fn dependencies(&self, project: &Declared) -> BTreeSet<String> {
         let own = project.name();
         let mut dependencies: BTreeSet<String> = match &project.package {
-            Some(package) => package.dependencies().filter_map(|name| self.find(name)).map(|(name, _)| name.to_owned()).collect(),
+            Some(package) => {
+                package.dependencies().filter_map(|name| self.find(name)).map(|(name, _)| name.to_owned()).collect()
+            }
             // An Nx project without a package says nowhere what it imports: any library may be among it.
             None if project.implicit_dependencies().any(|pattern| pattern.starts_with('!')) => self.libraries.clone(),
             None => BTreeSet::from([ANY_LIBRARY.to_owned()]),
         };
         for pattern in project.implicit_dependencies() {
-            let (is_taken_away, pattern) = pattern.strip_prefix('!').map_or((false, pattern), |pattern| (true, pattern));
+            let (is_taken_away, pattern) =
+                pattern.strip_prefix('!').map_or((false, pattern), |pattern| (true, pattern));
             let glob = Glob::new(pattern).map(|glob| glob.compile_matcher());
             let matches = |name: &str| name == pattern || glob.as_ref().is_ok_and(|glob| glob.is_match(name));
             match is_taken_away {
@@ -238,7 +252,9 @@ mod tests {
     /// `a` → `b` → `c` and `b` → `d`; `e` does not say what it imports; `a` and `e` are applications.
     fn graph() -> Graph {
         let mut graph = Graph::default();
-        for (name, dependencies) in [("a", vec!["b"]), ("b", vec!["c", "d"]), ("c", vec![]), ("d", vec!["b"]), ("e", vec![ANY_LIBRARY])] {
+        for (name, dependencies) in
+            [("a", vec!["b"]), ("b", vec!["c", "d"]), ("c", vec![]), ("d", vec!["b"]), ("e", vec![ANY_LIBRARY])]
+        {
             let dependencies = dependencies.into_iter().map(str::to_owned).collect();
             graph.projects.insert(name.to_owned(), Project { root: format!("libs/{name}"), dependencies });
             graph.folders.insert(format!("libs/{name}"), name.to_owned());
@@ -268,7 +284,9 @@ mod tests {
     fn the_innermost_project_owns_a_path() {
         let mut graph = graph();
         graph.folders.insert("libs/a/inner".to_owned(), "d".to_owned());
-        for (path, owner) in [("libs/a/x", Some("a")), ("libs/a/inner/x/y", Some("d")), ("libs/ab/x", None), ("x", None)] {
+        for (path, owner) in
+            [("libs/a/x", Some("a")), ("libs/a/inner/x/y", Some("d")), ("libs/ab/x", None), ("x", None)]
+        {
             assert_eq!(graph.owner(path), owner, "{path}");
         }
         graph.folders.insert(String::new(), "e".to_owned());

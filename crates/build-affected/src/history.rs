@@ -60,8 +60,12 @@ fn parting(git: &Git, head: &CommitSha, other: &CommitSha, word: &'static str, n
     match git.merge_base(head, other)? {
         Some(commit) if commit == *other => Ok(known(commit, word, name)),
         Some(commit) => Ok(known(commit, word, &format!("the point where {} left {name}", head.short()))),
-        None => Err(Failure::input(format!("{} and {name} ({}) have no common history in this clone", head.short(), other.short()))
-            .hint("give actions/checkout `fetch-depth: 0`")),
+        None => Err(Failure::input(format!(
+            "{} and {name} ({}) have no common history in this clone",
+            head.short(),
+            other.short()
+        ))
+        .hint("give actions/checkout `fetch-depth: 0`")),
     }
 }
 
@@ -70,9 +74,10 @@ fn parting(git: &Git, head: &CommitSha, other: &CommitSha, word: &'static str, n
 fn before_push(git: &Git, before: &str) -> Result<Base, Failure> {
     match git.find(before)? {
         Some(commit) => Ok(known(commit, "before", "the branch's commit before this push")),
-        None if git.is_shallow()? => git.resolve(before).map(|commit| known(commit, "before", "")).map_err(|failure| {
-            failure.context("the commit before this push")
-        }),
+        None if git.is_shallow()? => git
+            .resolve(before)
+            .map(|commit| known(commit, "before", ""))
+            .map_err(|failure| failure.context("the commit before this push")),
         None => Ok(unknown("the branch's commit before this push is gone, as after a force-push")),
     }
 }
@@ -84,8 +89,10 @@ fn new_branch(config: &Config, git: &Git, head: &CommitSha) -> Result<Base, Fail
         // All that this branch has is in the default branch: that tells nothing of what was delivered before.
         Some(tip) if git.is_ancestor(head, &tip)? => Ok(unknown("the branch is new, and has nothing of its own")),
         Some(tip) => parting(git, head, &tip, "merge-base", &format!("the default branch `{branch}`")),
-        None => Err(Failure::input(format!("the branch is new, and the clone has no `origin/{branch}` to compare it with"))
-            .hint("give actions/checkout `fetch-depth: 0`, or set the input `base`")),
+        None => {
+            Err(Failure::input(format!("the branch is new, and the clone has no `origin/{branch}` to compare it with"))
+                .hint("give actions/checkout `fetch-depth: 0`, or set the input `base`"))
+        }
     }
 }
 

@@ -33,15 +33,27 @@ pub const ACTION: Action = Action {
     results: &["affected", "none", "failed"],
     failed: "failed",
     outputs: &[
-        ("services", "The affected services, as a JSON list: the input `services` of the other actions takes it as it is."),
-        ("matrix", "For `strategy.matrix`: `{\"include\": [{service, path, dockerfile, context, repository, wave}]}`. GitHub refuses an empty matrix: guard the job by `has-changes`."),
+        (
+            "services",
+            "The affected services, as a JSON list: the input `services` of the other actions takes it as it is.",
+        ),
+        (
+            "matrix",
+            "For `strategy.matrix`: `{\"include\": [{service, path, dockerfile, context, repository, wave}]}`. GitHub refuses an empty matrix: guard the job by `has-changes`.",
+        ),
         ("projects", "The affected projects of the workspace, as a JSON list."),
         ("removed", "The services that the base had and the commit has no more, as a JSON list."),
         ("has-changes", "`true` if a service is affected, else `false`."),
         ("base", "The commit that was compared with; blank if there was none, and every service is affected."),
         ("head", "The commit whose services these are."),
-        ("history", "How the base was found: `input`, `merge-base`, `before` (the push's), `merge-group` or `parent`; `unknown` if it was not, and every service is affected."),
-        ("images", "The images that were built, as a JSON object by service: `image` (the local name), `id` and `size`."),
+        (
+            "history",
+            "How the base was found: `input`, `merge-base`, `before` (the push's), `merge-group` or `parent`; `unknown` if it was not, and every service is affected.",
+        ),
+        (
+            "images",
+            "The images that were built, as a JSON object by service: `image` (the local name), `id` and `size`.",
+        ),
     ],
     permissions: &[
         ("contents: read", "to check out the repository, with `fetch-depth: 0`"),

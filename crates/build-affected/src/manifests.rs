@@ -74,7 +74,8 @@ impl Members {
             };
             let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
             let glob = GlobBuilder::new(pattern).literal_separator(true).build().map_err(|error| {
-                Failure::input(format!("workspace pattern `{pattern}`: {}", error.kind())).hint("check the patterns of the workspace's root")
+                Failure::input(format!("workspace pattern `{pattern}`: {}", error.kind()))
+                    .hint("check the patterns of the workspace's root")
             })?;
             list.push(glob.compile_matcher());
         }
@@ -111,7 +112,8 @@ pub(crate) fn nx_project(tree: &Tree<'_>, path: &str) -> Result<Option<NxProject
 }
 
 fn unreadable(path: &str, error: &dyn std::fmt::Display) -> Failure {
-    Failure::input(format!("`{path}` cannot be read: {error}")).hint("mend the file: without it, nobody knows what depends on what")
+    Failure::input(format!("`{path}` cannot be read: {error}"))
+        .hint("mend the file: without it, nobody knows what depends on what")
 }
 
 #[cfg(test)]
@@ -121,7 +123,10 @@ mod tests {
     #[test]
     fn pnpm_lists_its_packages_or_none() {
         let packages = |text: &str| pnpm_packages(text).map_err(|failure| failure.to_string());
-        assert_eq!(packages("packages:\n  - 'apps/*'\n  - \"!**/test/**\"\ncatalog:\n  react: ^18\n").unwrap(), ["apps/*", "!**/test/**"]);
+        assert_eq!(
+            packages("packages:\n  - 'apps/*'\n  - \"!**/test/**\"\ncatalog:\n  react: ^18\n").unwrap(),
+            ["apps/*", "!**/test/**"]
+        );
         assert_eq!(packages("catalog:\n  react: ^18\n").unwrap(), [""; 0]);
         assert_eq!(packages("").unwrap(), [""; 0]);
         assert!(packages("packages: [").unwrap_err().starts_with("pnpm-workspace.yaml: not YAML: "));

@@ -15,9 +15,33 @@ use crate::reason::Reason;
 
 /// Files of the root that may reach everything: what is installed, how it is built, what the builder sees.
 const EVERYTHING: [&str; 28] = [
-    "package.json", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", "yarn.lock", "bun.lock", "bun.lockb",
-    ".npmrc", ".yarnrc.yml", ".nvmrc", ".node-version", ".tool-versions", "nx.json", "turbo.json", "tsconfig.json", "tsconfig.base.json",
-    "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "go.mod", "go.sum", "go.work", "go.work.sum", "pyproject.toml", "uv.lock", "poetry.lock",
+    "package.json",
+    "package-lock.json",
+    "npm-shrinkwrap.json",
+    "pnpm-lock.yaml",
+    "pnpm-workspace.yaml",
+    "yarn.lock",
+    "bun.lock",
+    "bun.lockb",
+    ".npmrc",
+    ".yarnrc.yml",
+    ".nvmrc",
+    ".node-version",
+    ".tool-versions",
+    "nx.json",
+    "turbo.json",
+    "tsconfig.json",
+    "tsconfig.base.json",
+    "Cargo.toml",
+    "Cargo.lock",
+    "rust-toolchain.toml",
+    "go.mod",
+    "go.sum",
+    "go.work",
+    "go.work.sum",
+    "pyproject.toml",
+    "uv.lock",
+    "poetry.lock",
     ".dockerignore",
 ];
 
@@ -75,7 +99,11 @@ pub(crate) fn plan(config: &Config, facts: Facts) -> Result<Plan, Failure> {
         .services
         .iter()
         .filter(|service| asked.is_none_or(|asked| asked.contains(&service.key)))
-        .map(|service| Candidate { service: service.clone(), reasons: reasons.remove(&service.key).unwrap_or_default(), wave: 1 })
+        .map(|service| Candidate {
+            service: service.clone(),
+            reasons: reasons.remove(&service.key).unwrap_or_default(),
+            wave: 1,
+        })
         .collect();
     order(&mut services);
     let changed = facts.changed.len();
@@ -108,10 +136,13 @@ fn checkout_remarks(config: &Config, facts: &Facts) -> Result<Vec<String>, Failu
         _ if !config.build => Ok(Vec::new()),
         Checkout::Head => Ok(Vec::new()),
         Checkout::MergeOfHead(merge) => Ok(vec![format!(
-            "the images are built from GitHub's merge of {head} into the base branch ({}), which is what actions/checkout took", merge.short()
+            "the images are built from GitHub's merge of {head} into the base branch ({}), which is what actions/checkout took",
+            merge.short()
         )]),
-        Checkout::Other(other) => Err(Failure::input(format!("{} is checked out, and images of {head} are to be built", other.short()))
-            .hint(format!("give actions/checkout `ref: {}`, or leave out the input `commit`", facts.head))),
+        Checkout::Other(other) => {
+            Err(Failure::input(format!("{} is checked out, and images of {head} are to be built", other.short()))
+                .hint(format!("give actions/checkout `ref: {}`, or leave out the input `commit`", facts.head)))
+        }
     }
 }
 
@@ -133,9 +164,16 @@ impl<'a> Change<'a> {
                 by_project.entry(project).or_default().push(file.clone());
             }
         }
-        let reach = |service: &'a Service| service.project.as_ref().map(|project| facts.graph.reach(project)).unwrap_or_default();
+        let reach = |service: &'a Service| {
+            service.project.as_ref().map(|project| facts.graph.reach(project)).unwrap_or_default()
+        };
         let reaches = facts.services.iter().map(|service| (&service.key, reach(service))).collect();
-        Self { facts, by_project, reaches, everything: facts.changed.iter().find(|file| EVERYTHING.contains(&file.as_str())) }
+        Self {
+            facts,
+            by_project,
+            reaches,
+            everything: facts.changed.iter().find(|file| EVERYTHING.contains(&file.as_str())),
+        }
     }
 
     /// Why a service is affected by what changed, apart from the services that it depends on.
@@ -194,9 +232,18 @@ impl<'a> Change<'a> {
 
     /// Whether a changed file reaches a service by itself.
     fn reaches(&self, file: &str, service: &Service) -> bool {
-        let is_in_project =
-            || self.facts.graph.owner(file).zip(self.reaches.get(&service.key)).is_some_and(|(owner, reach)| reach.has(owner));
-        EVERYTHING.contains(&file) || lies_in(file, &service.path) || is_dockerfile(file, service) || is_extra(file, service) || is_in_project()
+        let is_in_project = || {
+            self.facts
+                .graph
+                .owner(file)
+                .zip(self.reaches.get(&service.key))
+                .is_some_and(|(owner, reach)| reach.has(owner))
+        };
+        EVERYTHING.contains(&file)
+            || lies_in(file, &service.path)
+            || is_dockerfile(file, service)
+            || is_extra(file, service)
+            || is_in_project()
     }
 
     /// The affected projects: those that changed and all that depend on them.
@@ -211,7 +258,11 @@ impl<'a> Change<'a> {
 
 /// Whether a file is the service's Dockerfile, or says what of the context the builder sees.
 fn is_dockerfile(file: &str, service: &Service) -> bool {
-    let ignore = if service.context.is_empty() { ".dockerignore".to_owned() } else { format!("{}/.dockerignore", service.context) };
+    let ignore = if service.context.is_empty() {
+        ".dockerignore".to_owned()
+    } else {
+        format!("{}/.dockerignore", service.context)
+    };
     file.strip_prefix(&service.dockerfile).is_some_and(|rest| matches!(rest, "" | ".dockerignore")) || file == ignore
 }
 
@@ -238,13 +289,21 @@ fn hand_on(services: &[Service], reasons: &mut BTreeMap<ServiceKey, Vec<Reason>>
 
 /// Gives each service its wave: after all affected ones that it depends on. Reading the delivery file refused cycles.
 fn order(services: &mut [Candidate]) {
-    let affected: BTreeSet<ServiceKey> =
-        services.iter().filter(|candidate| !candidate.reasons.is_empty()).map(|candidate| candidate.service.key.clone()).collect();
+    let affected: BTreeSet<ServiceKey> = services
+        .iter()
+        .filter(|candidate| !candidate.reasons.is_empty())
+        .map(|candidate| candidate.service.key.clone())
+        .collect();
     for _ in 0..services.len() {
         let waves: BTreeMap<ServiceKey, usize> =
             services.iter().map(|candidate| (candidate.service.key.clone(), candidate.wave)).collect();
         for candidate in services.iter_mut() {
-            let before = candidate.service.depends_on.iter().filter(|key| affected.contains(*key)).filter_map(|key| waves.get(key));
+            let before = candidate
+                .service
+                .depends_on
+                .iter()
+                .filter(|key| affected.contains(*key))
+                .filter_map(|key| waves.get(key));
             candidate.wave = before.max().map_or(1, |wave| wave + 1);
         }
     }
@@ -263,7 +322,13 @@ impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.base {
             Base::Known { commit, sentence, .. } => {
-                writeln!(formatter, "{} compared with {} ({sentence}): {}", self.head.short(), commit.short(), differ(self.changed))?;
+                writeln!(
+                    formatter,
+                    "{} compared with {} ({sentence}): {}",
+                    self.head.short(),
+                    commit.short(),
+                    differ(self.changed)
+                )?;
             }
             Base::Unknown { why } => writeln!(formatter, "{} compared with nothing: {why}", self.head.short())?,
         }

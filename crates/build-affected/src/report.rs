@@ -99,7 +99,11 @@ fn summary(plan: &Plan, verdict: &Verdict) -> String {
     let sign = if *verdict == Verdict::Good { "✅" } else { "❌" };
     let failed = if *verdict == Verdict::Good { "" } else { "failed; " };
     let (affected, all) = (plan.affected().count(), plan.services.len());
-    let mut text = format!("### {sign} {}: {failed}{affected} of {all} services affected by {}\n\n", ACTION.name, code(plan.head.short()));
+    let mut text = format!(
+        "### {sign} {}: {failed}{affected} of {all} services affected by {}\n\n",
+        ACTION.name,
+        code(plan.head.short())
+    );
     if let Verdict::Bad { why, hint } | Verdict::Cancelled { why, hint } = verdict {
         let _ = writeln!(text, "{}\n\n**Next step:** {}\n", escape(why), escape(hint));
     }
@@ -141,7 +145,8 @@ fn reaching_nothing(plan: &Plan) -> String {
     if files.len() > NAMED {
         let _ = writeln!(named, "and {} more", files.len() - NAMED);
     }
-    let told = "A service that is made of one of them names it in its `paths` in delivery.toml.\n\n".to_owned() + &block("", &named);
+    let told = "A service that is made of one of them names it in its `paths` in delivery.toml.\n\n".to_owned()
+        + &block("", &named);
     format!("\n{}", details(&format!("changed files that reach no service: {}", files.len()), &told))
 }
 
@@ -157,7 +162,10 @@ fn verdict(config: &Config, outcome: &Outcome) -> Verdict {
             hint: failure.hint.clone().unwrap_or_else(|| "run again".to_owned()),
         },
         Fate::Refused(_, violations) => Verdict::Bad {
-            why: format!("`{key}`: the image does not keep the policy: {}", violations.iter().map(|violation| violation.found.as_str()).collect::<Vec<_>>().join(", ")),
+            why: format!(
+                "`{key}`: the image does not keep the policy: {}",
+                violations.iter().map(|violation| violation.found.as_str()).collect::<Vec<_>>().join(", ")
+            ),
             hint: violations.iter().map(|violation| violation.fix.as_str()).collect::<Vec<_>>().join("; "),
         },
         Fate::TimedOut => Verdict::Bad {
@@ -185,7 +193,12 @@ fn built_summary(outcome: &Outcome) -> String {
                     .iter()
                     .map(|violation| vec![code(violation.rule), escape(&violation.found), escape(&violation.fix)])
                     .collect();
-                let _ = write!(text, "\n**{}: what the image policy asks for**\n\n{}", escape(image.key.as_str()), table(&["rule", "found", "what would mend it"], &rows));
+                let _ = write!(
+                    text,
+                    "\n**{}: what the image policy asks for**\n\n{}",
+                    escape(image.key.as_str()),
+                    table(&["rule", "found", "what would mend it"], &rows)
+                );
             }
             Fate::Failed(failure) => {
                 let title = format!("why {} could not be built", image.key);

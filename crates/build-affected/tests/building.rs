@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 use serde_json::Value;
-use stage::{Ran, Stage};
+use stage::{Ran, Stage, steady};
 use tempfile::TempDir;
 use world::ServedDocker;
 
@@ -14,19 +14,6 @@ fn engine(stage: &mut Stage) -> (TempDir, ServedDocker) {
     let docker = stage.world.serve_docker(&folder.path().join("docker.sock")).unwrap();
     stage.set("DOCKER_HOST", &format!("unix://{}", docker.path().display()));
     (folder, docker)
-}
-
-/// What no two runs have in common: how long they took.
-fn timeless(text: &str) -> String {
-    let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
-    for index in 1..words.len() {
-        let unit = words[index].split(['\n', '|']).next().unwrap_or_default().to_owned();
-        if matches!(unit.as_str(), "ms" | "s") && words[index - 1].parse::<f64>().is_ok() {
-            words[index - 1] = "N".to_owned();
-            words[index] = words[index].replacen(&unit, "ms", 1);
-        }
-    }
-    words.join(" ")
 }
 
 async fn build(stage: &Stage) -> Ran {
@@ -41,7 +28,7 @@ async fn affected_images_are_built_in_order_and_labelled() {
     let ran = build(&stage).await;
     assert_eq!((ran.output("result"), ran.exit_code), ("affected", 0), "{}", ran.log);
     assert_snapshot!("built_log", ran.log);
-    assert_snapshot!("built_summary", timeless(&ran.summary));
+    assert_snapshot!("built_summary", steady(&ran.summary));
     let images: Value = serde_json::from_str(ran.output("images")).unwrap();
     assert_eq!(images["api"]["image"], format!("shop/api:{head}"));
     assert_eq!(images.as_object().unwrap().keys().collect::<Vec<_>>(), ["api", "site"]);
@@ -63,7 +50,7 @@ async fn a_build_that_fails_tells_its_step_and_stops_those_that_come_after() {
     let ran = build(&stage).await;
     assert_eq!((ran.output("result"), ran.exit_code), ("failed", 1), "{}", ran.log);
     assert_snapshot!("failed_annotation", ran.annotations().join("\n"));
-    assert_snapshot!("failed_summary", timeless(&ran.summary));
+    assert_snapshot!("failed_summary", steady(&ran.summary));
 }
 
 #[tokio::test]
@@ -74,7 +61,7 @@ async fn an_image_against_the_policy_fails_with_what_would_mend_it() {
     let ran = build(&stage).await;
     assert_eq!((ran.output("result"), ran.exit_code, ran.output("images")), ("failed", 1, "{}"), "{}", ran.log);
     assert_snapshot!("refused_annotation", ran.annotations().join("\n"));
-    assert_snapshot!("refused_summary", timeless(&ran.summary));
+    assert_snapshot!("refused_summary", steady(&ran.summary));
 }
 
 #[tokio::test]
@@ -82,7 +69,13 @@ async fn a_policy_that_asks_for_less_gets_less() {
     let mut stage = shop();
     let _engine = engine(&mut stage);
     let policy = "[image-policy]\nrequire-non-root = false\nrequire-healthcheck = false\n";
-    commit(&mut stage, &[("apps/auth/Dockerfile", "FROM scratch\nCOPY package.json /\n"), ("delivery.toml", &format!("{DELIVERY}\n{policy}"))]);
+    commit(
+        &mut stage,
+        &[
+            ("apps/auth/Dockerfile", "FROM scratch\nCOPY package.json /\n"),
+            ("delivery.toml", &format!("{DELIVERY}\n{policy}")),
+        ],
+    );
     let ran = build(&stage).await;
     assert_eq!((ran.output("result"), ran.exit_code), ("affected", 0), "{}", ran.log);
 }

@@ -28,8 +28,16 @@ async fn a_change_reaches_those_that_are_made_of_it_and_nobody_else() {
         ("libs/unused/index.ts", "[]", r#"["@shop/unused"]"#),
         ("libs/corexx/index.ts", "[]", "[]"),
         ("site/index.html", r#"["site"]"#, "[]"),
-        ("package-lock.json", r#"["auth","api","site"]"#, r#"["@shop/api","@shop/auth","@shop/base","@shop/core","@shop/unused"]"#),
-        (".dockerignore", r#"["auth","api","site"]"#, r#"["@shop/api","@shop/auth","@shop/base","@shop/core","@shop/unused"]"#),
+        (
+            "package-lock.json",
+            r#"["auth","api","site"]"#,
+            r#"["@shop/api","@shop/auth","@shop/base","@shop/core","@shop/unused"]"#,
+        ),
+        (
+            ".dockerignore",
+            r#"["auth","api","site"]"#,
+            r#"["@shop/api","@shop/auth","@shop/base","@shop/core","@shop/unused"]"#,
+        ),
         ("README.md", "[]", "[]"),
     ] {
         assert_eq!(affected(&[(path, "changed\n")]).await, (services.to_owned(), projects.to_owned()), "{path}");
@@ -38,7 +46,9 @@ async fn a_change_reaches_those_that_are_made_of_it_and_nobody_else() {
 
 #[tokio::test]
 async fn a_table_of_the_delivery_file_is_its_service_s_alone() {
-    let delivery = DELIVERY.replace("paths = [\"proto\"]", "paths = [\"proto\", \"schema\"]").replace("cluster = \"shop\"", "cluster = \"store\"");
+    let delivery = DELIVERY
+        .replace("paths = [\"proto\"]", "paths = [\"proto\", \"schema\"]")
+        .replace("cluster = \"shop\"", "cluster = \"store\"");
     assert_eq!(affected(&[("delivery.toml", &delivery)]).await.0, r#"["api","site"]"#);
     let more = format!("{DELIVERY}[services.new]\npath = \"site\"\nrepository = \"shop/new\"\ncontainer = \"app\"\n");
     assert_eq!(affected(&[("delivery.toml", &more)]).await.0, r#"["new"]"#);
@@ -49,7 +59,12 @@ async fn a_person_reads_why() {
     let mut stage = shop();
     commit(
         &mut stage,
-        &[("libs/base/index.ts", "2\n"), ("libs/base/b.ts", "2\n"), ("apps/auth/src/main.ts", "2\n"), ("docs/a.md", "2\n")],
+        &[
+            ("libs/base/index.ts", "2\n"),
+            ("libs/base/b.ts", "2\n"),
+            ("apps/auth/src/main.ts", "2\n"),
+            ("docs/a.md", "2\n"),
+        ],
     );
     let ran = run(&stage, &[("services", "auth, site")]).await;
     assert_snapshot!("why_log", ran.log);
@@ -89,9 +104,15 @@ async fn nx_projects_depend_on_what_they_say_and_on_every_library_if_they_say_no
     let files = [
         ("nx.json", "{}"),
         ("package.json", r#"{ "name": "shop" }"#),
-        ("apps/auth/project.json", "{ // the door\n \"name\": \"auth\", \"projectType\": \"application\", \"implicitDependencies\": [\"!tools\"] }"),
+        (
+            "apps/auth/project.json",
+            "{ // the door\n \"name\": \"auth\", \"projectType\": \"application\", \"implicitDependencies\": [\"!tools\"] }",
+        ),
         ("apps/auth/Dockerfile", DOCKERFILE),
-        ("apps/api/project.json", r#"{ "name": "api", "projectType": "application", "implicitDependencies": ["auth"] }"#),
+        (
+            "apps/api/project.json",
+            r#"{ "name": "api", "projectType": "application", "implicitDependencies": ["auth"] }"#,
+        ),
         ("apps/api/Dockerfile", DOCKERFILE),
         ("libs/core/project.json", r#"{ "name": "core", "projectType": "library" }"#),
         ("libs/tools/project.json", r#"{ "projectType": "library" }"#),
@@ -130,7 +151,9 @@ fn diverged() -> (Stage, String, String) {
 async fn a_pull_request_is_compared_with_the_point_where_its_branch_left() {
     let (mut stage, fork, main) = diverged();
     let head = git(&stage, &["rev-parse", "HEAD"]);
-    let payload = format!(r#"{{ "pull_request": {{ "number": 1, "base": {{ "sha": "{main}" }}, "head": {{ "sha": "{head}" }} }} }}"#);
+    let payload = format!(
+        r#"{{ "pull_request": {{ "number": 1, "base": {{ "sha": "{main}" }}, "head": {{ "sha": "{head}" }} }} }}"#
+    );
     event(&mut stage, "pull_request", &payload);
     // What actions/checkout takes on a pull request, and what GITHUB_SHA is: a merge that is in nobody's history.
     git(&stage, &["merge", "--quiet", "--no-ff", "--message", "merge", "origin/main"]);
@@ -190,5 +213,10 @@ async fn none_asked_for_is_none_affected() {
     let mut stage = shop();
     commit(&mut stage, &[("apps/auth/src/main.ts", "2\n")]);
     let ran = run(&stage, &[("services", "[]")]).await;
-    assert_eq!((ran.output("result"), ran.output("matrix"), ran.exit_code), ("none", r#"{"include":[]}"#, 0), "{}", ran.log);
+    assert_eq!(
+        (ran.output("result"), ran.output("matrix"), ran.exit_code),
+        ("none", r#"{"include":[]}"#, 0),
+        "{}",
+        ran.log
+    );
 }

@@ -30,7 +30,10 @@ async fn a_repository_without_services() {
 async fn services_that_are_not_there() {
     let mut stage = shop();
     assert_snapshot!("unknown_service", check(&stage, &[("services", "atuh")], 2).await);
-    commit(&mut stage, &[("delivery.toml", &DELIVERY.replace("@shop/api", "@shop/apo").replace("apps/auth", "apps/oauth"))]);
+    commit(
+        &mut stage,
+        &[("delivery.toml", &DELIVERY.replace("@shop/api", "@shop/apo").replace("apps/auth", "apps/oauth"))],
+    );
     assert_snapshot!("unknown_places", check(&stage, &[], 2).await);
 }
 
@@ -61,7 +64,9 @@ async fn a_shallow_clone() {
     assert_snapshot!("shallow_without_a_parent", check(&stage, &[], 2).await);
     event(&mut stage, "push", &format!(r#"{{ "before": "{before}" }}"#));
     assert_snapshot!("shallow_without_before", check(&stage, &[], 2).await);
-    let payload = format!(r#"{{ "pull_request": {{ "number": 1, "base": {{ "sha": "{before}" }}, "head": {{ "sha": "{before}" }} }} }}"#);
+    let payload = format!(
+        r#"{{ "pull_request": {{ "number": 1, "base": {{ "sha": "{before}" }}, "head": {{ "sha": "{before}" }} }} }}"#
+    );
     event(&mut stage, "pull_request", &payload);
     assert_snapshot!("shallow_without_the_head", check(&stage, &[("comment", "never")], 2).await);
 }

@@ -98,8 +98,16 @@ pub(crate) fn git(stage: &Stage, arguments: &[&str]) -> String {
         .env_clear()
         .env("PATH", std::env::var("PATH").unwrap())
         .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_SYSTEM", "/dev/null")])
-        .envs([("GIT_AUTHOR_NAME", "Someone"), ("GIT_AUTHOR_EMAIL", "someone@example.com"), ("GIT_AUTHOR_DATE", "1700000000 +0000")])
-        .envs([("GIT_COMMITTER_NAME", "Someone"), ("GIT_COMMITTER_EMAIL", "someone@example.com"), ("GIT_COMMITTER_DATE", "1700000000 +0000")])
+        .envs([
+            ("GIT_AUTHOR_NAME", "Someone"),
+            ("GIT_AUTHOR_EMAIL", "someone@example.com"),
+            ("GIT_AUTHOR_DATE", "1700000000 +0000"),
+        ])
+        .envs([
+            ("GIT_COMMITTER_NAME", "Someone"),
+            ("GIT_COMMITTER_EMAIL", "someone@example.com"),
+            ("GIT_COMMITTER_DATE", "1700000000 +0000"),
+        ])
         .output()
         .unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -90,7 +90,9 @@ impl Git {
     pub fn merge_base(&self, one: &CommitSha, other: &CommitSha) -> Result<Option<CommitSha>, Failure> {
         let (first, second) = (self.commit(one)?.id, self.commit(other)?.id);
         let base = self.0.merge_base(first, second);
-        let base = base.map_err(|error| broken(&format!("find the merge base of {} and {}", one.short(), other.short()), &error))?;
+        let base = base.map_err(|error| {
+            broken(&format!("find the merge base of {} and {}", one.short(), other.short()), &error)
+        })?;
         base.map(|base| sha(base.detach())).transpose()
     }
 
@@ -116,7 +118,8 @@ impl Git {
     /// The files of a commit.
     pub fn tree(&self, commit: &CommitSha) -> Result<Tree<'_>, Failure> {
         let reading = |error: gix::Error| broken(&format!("list the files of {}", commit.short()), &error);
-        let entries = self.commit(commit)?.tree().and_then(|tree| Ok(tree.traverse().breadthfirst.files()?)).map_err(reading)?;
+        let entries =
+            self.commit(commit)?.tree().and_then(|tree| Ok(tree.traverse().breadthfirst.files()?)).map_err(reading)?;
         let files = entries.into_iter().filter(|entry| entry.mode.is_blob());
         let files = files.map(|entry| (entry.filepath.to_str_lossy().into_owned(), entry.oid)).collect();
         Ok(Tree { git: self, commit: commit.clone(), files })
@@ -129,8 +132,11 @@ impl Git {
     /// A failure for what the clone does not have.
     fn missing(&self, what: String) -> Failure {
         match self.is_shallow() {
-            Ok(true) => Failure::input(format!("{what}: its history is cut off")).hint("give actions/checkout `fetch-depth: 0`"),
-            _ => Failure::input(what).hint("check the name; actions/checkout fetches all branches and tags with `fetch-depth: 0`"),
+            Ok(true) => {
+                Failure::input(format!("{what}: its history is cut off")).hint("give actions/checkout `fetch-depth: 0`")
+            }
+            _ => Failure::input(what)
+                .hint("check the name; actions/checkout fetches all branches and tags with `fetch-depth: 0`"),
         }
     }
 }
@@ -162,7 +168,9 @@ fn id(commit: &CommitSha) -> Result<ObjectId, Failure> {
 }
 
 fn sha(id: ObjectId) -> Result<CommitSha, Failure> {
-    id.to_string().parse().map_err(|error| Failure::input(error).hint("repositories with SHA-256 object names are not supported"))
+    id.to_string()
+        .parse()
+        .map_err(|error| Failure::input(error).hint("repositories with SHA-256 object names are not supported"))
 }
 
 fn broken(doing: &str, error: &gix::Error) -> Failure {
@@ -191,7 +199,14 @@ mod tests {
 
         fn git(&self, arguments: &[&str]) -> String {
             let output = Command::new("git")
-                .args(["-c", "user.name=Someone", "-c", "user.email=someone@example.com", "-c", "protocol.file.allow=always"])
+                .args([
+                    "-c",
+                    "user.name=Someone",
+                    "-c",
+                    "user.email=someone@example.com",
+                    "-c",
+                    "protocol.file.allow=always",
+                ])
                 .args(arguments)
                 .current_dir(self.0.path())
                 .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -277,7 +292,10 @@ mod tests {
         assert_eq!(git.merge_base(&main, &topic).unwrap(), None);
         assert_eq!(
             git.parent(&topic).unwrap_err().to_string(),
-            format!("the clone has no parent of commit {}: its history is cut off\nhint: give actions/checkout `fetch-depth: 0`", topic.short())
+            format!(
+                "the clone has no parent of commit {}: its history is cut off\nhint: give actions/checkout `fetch-depth: 0`",
+                topic.short()
+            )
         );
     }
 

@@ -18,7 +18,8 @@ pub struct Violation {
 pub fn violations(image: &LocalImage, policy: &ImagePolicy) -> Vec<Violation> {
     let mut violations = Vec::new();
     if policy.require_non_root && is_root(&image.user) {
-        let found = if image.user.is_empty() { "no USER, which is root".to_owned() } else { format!("USER {}", image.user) };
+        let found =
+            if image.user.is_empty() { "no USER, which is root".to_owned() } else { format!("USER {}", image.user) };
         let fix = "end the Dockerfile with a user of its own, as in USER 65532".to_owned();
         violations.push(Violation { rule: "require-non-root", found, fix });
     }
@@ -62,7 +63,8 @@ mod tests {
     }
 
     fn check(image: &LocalImage, rules: &[&str]) {
-        let found: Vec<&str> = violations(image, &ImagePolicy::default()).iter().map(|violation| violation.rule).collect();
+        let found: Vec<&str> =
+            violations(image, &ImagePolicy::default()).iter().map(|violation| violation.rule).collect();
         assert_eq!(found, rules, "{image:?}");
     }
 

@@ -45,7 +45,8 @@ impl Config {
         let tag: Tag = commit.as_str().parse().map_err(Failure::bug)?;
         let moving = tags.map(|list| list.0).unwrap_or_default();
         if moving.contains(&tag) {
-            return Err(Failure::input("input `tags`: the commit's own tag never moves").hint("leave it out: every image gets it"));
+            return Err(Failure::input("input `tags`: the commit's own tag never moves")
+                .hint("leave it out: every image gets it"));
         }
         Ok(Self {
             targets: targets(&scope, &commit, image, repository)?,
@@ -76,13 +77,23 @@ fn targets(
         };
         let key = match scope.services.as_slice() {
             [key] => key.clone(),
-            _ => repository.as_str().rsplit('/').next().unwrap_or_default().replace('.', "-").parse().map_err(Failure::input)?,
+            _ => repository
+                .as_str()
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .replace('.', "-")
+                .parse()
+                .map_err(Failure::input)?,
         };
         return Ok(vec![Target { key, image: local(&repository), repository }]);
     };
     if let (Some(input), true) = (given, scope.services.len() > 1) {
-        return Err(Failure::input(format!("input `{input}` speaks of one service, and there are {} to act on", scope.services.len()))
-            .hint("name that one in the input `services`"));
+        return Err(Failure::input(format!(
+            "input `{input}` speaks of one service, and there are {} to act on",
+            scope.services.len()
+        ))
+        .hint("name that one in the input `services`"));
     }
     let declared = scope.services.iter().filter_map(|key| Some((key, delivery.services.get(key)?)));
     let target = |(key, service): (&ServiceKey, &common::delivery::Service)| {
@@ -96,7 +107,8 @@ fn host(text: &str) -> Result<String, Failure> {
     let is_host = !text.contains("://") && !text.contains('/') && !text.contains(char::is_whitespace);
     match is_host {
         true => Ok(text.to_owned()),
-        false => Err(Failure::input(format!("input `registry`: `{text}` is not a host"))
-            .hint("write it without a scheme and without a path, as in `111122223333.dkr.ecr.eu-west-1.amazonaws.com`")),
+        false => Err(Failure::input(format!("input `registry`: `{text}` is not a host")).hint(
+            "write it without a scheme and without a path, as in `111122223333.dkr.ecr.eu-west-1.amazonaws.com`",
+        )),
     }
 }

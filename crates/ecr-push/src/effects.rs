@@ -66,9 +66,13 @@ pub(crate) async fn apply(config: &Config, plan: Plan, aws: &Aws, edges: &Edges)
     let began = Instant::now();
     let Plan { changes, docker, .. } = plan;
     let pusher = Pusher { config, docker, aws, edges, began };
-    let keys: Vec<String> = changes.iter().map(|change| change.key.to_string()).collect();
+    let pushed = changes.iter().filter(|change| matches!(change.step, Step::Push { .. }));
+    let keys: Vec<String> = pushed.map(|change| change.key.to_string()).collect();
     let images = join_all(changes.into_iter().map(|change| pusher.settle(change)));
-    let images = edges.runner.grouped(&format!("Push {}", keys.join(", ")), images).await;
+    let images = match keys.as_slice() {
+        [] => images.await,
+        keys => edges.runner.grouped(&format!("Push {}", keys.join(", ")), images).await,
+    };
     Outcome { images, took: began.elapsed() }
 }
 
@@ -122,7 +126,8 @@ impl Pusher<'_> {
     /// Pushes an image and reads back what the registry made of it: what counts is what is there, not what was sent.
     async fn push_image(&self, change: &Change, image: &str, local: &LocalImage) -> Result<Pushed, Failure> {
         let Change { key, reference, repository, .. } = change;
-        let docker = self.docker.as_ref().ok_or_else(|| Failure::bug("there is an image to push, and no engine to push it"))?;
+        let docker =
+            self.docker.as_ref().ok_or_else(|| Failure::bug("there is an image to push, and no engine to push it"))?;
         let login: Login = self.aws.ecr.get_authorization_token().await?;
         docker.tag(image, reference).await?;
         docker.push(reference, &login, |line| self.edges.runner.say(format!("{key}: {line}"))).await?;

@@ -34,7 +34,10 @@ pub const ACTION: Action = Action {
         ("repository", "Its repository's name; blank if there are several services."),
         ("registry", "The registry's host; blank if the services have several."),
         ("tags", "The tags that every image of this run has now, one a line: the commit first."),
-        ("images", "All images, as a JSON object by service: `image` (by digest, as a task definition takes it), `digest`, `repository`, `registry` and `result`."),
+        (
+            "images",
+            "All images, as a JSON object by service: `image` (by digest, as a task definition takes it), `digest`, `repository`, `registry` and `result`.",
+        ),
     ],
     permissions: &[
         ("contents: read", "to check out delivery.toml"),

@@ -71,7 +71,8 @@ fn change(config: &Config, target: Target, facts: TargetFacts) -> Result<Change,
             "check `repository` and the region, or create it: `aws ecr create-repository --repository-name {repository} --image-tag-mutability IMMUTABLE`"
         )));
     };
-    let registry = config.registry.as_deref().or_else(|| uri.strip_suffix(&format!("/{repository}"))).unwrap_or(uri).to_owned();
+    let registry =
+        config.registry.as_deref().or_else(|| uri.strip_suffix(&format!("/{repository}"))).unwrap_or(uri).to_owned();
     let step = match (facts.pushed, facts.local) {
         (Some(pushed), local) => keep(config, pushed, local)?,
         (None, None) => {
@@ -117,8 +118,11 @@ fn other_image(config: &Config, pushed: &Pushed, local: &LocalImage) -> Failure 
 fn push(config: &Config, image: String, local: LocalImage) -> Result<Step, Failure> {
     // An image of another commit would lie to every job that finds it by this one.
     if let Some(revision) = local.revision().filter(|revision| *revision != config.commit.as_str()) {
-        return Err(Failure::input(format!("image `{image}` was built from commit {revision}, and {} is to be pushed", config.commit))
-            .hint("build the commit that is to be delivered, or set the input `commit` to the one that was built"));
+        return Err(Failure::input(format!(
+            "image `{image}` was built from commit {revision}, and {} is to be pushed",
+            config.commit
+        ))
+        .hint("build the commit that is to be delivered, or set the input `commit` to the one that was built"));
     }
     Ok(match violations(&local, &config.policy) {
         violations if violations.is_empty() => Step::Push { image, local },
@@ -135,13 +139,18 @@ impl fmt::Display for Plan {
                     remark.iter().try_for_each(|remark| writeln!(formatter, "  note: {remark}"))?;
                 }
                 Step::Push { image, local } => {
-                    writeln!(formatter, "{key}: push {image} ({}, {}) to {reference}", local.id.short(), policy::human(local.size))?;
+                    writeln!(
+                        formatter,
+                        "{key}: push {image} ({}, {}) to {reference}",
+                        local.id.short(),
+                        policy::human(local.size)
+                    )?;
                 }
                 Step::Block(local, violations) => {
                     writeln!(formatter, "{key}: blocked, {} does not keep the image policy", local.id.short())?;
-                    violations
-                        .iter()
-                        .try_for_each(|Violation { rule, found, fix }| writeln!(formatter, "  {rule}: {found}; {fix}"))?;
+                    violations.iter().try_for_each(|Violation { rule, found, fix }| {
+                        writeln!(formatter, "  {rule}: {found}; {fix}")
+                    })?;
                 }
             }
         }

@@ -22,19 +22,31 @@ pub(crate) fn planned(config: &Config, plan: &Plan) -> Report {
         (false, false) => ("unchanged", "📋"),
     };
     let verdict = blocked(plan);
-    let mut summary = format!("### {sign} {}: {}\n\n", ACTION.name, if plan.is_blocked() { "blocked, nothing was pushed" } else { "what a push would do" });
+    let mut summary = format!(
+        "### {sign} {}: {}\n\n",
+        ACTION.name,
+        if plan.is_blocked() { "blocked, nothing was pushed" } else { "what a push would do" }
+    );
     if let Verdict::Bad { why, hint } = &verdict {
         let _ = writeln!(summary, "{}\n\n**Next step:** {}\n", escape(why), escape(hint));
     }
     for change in &plan.changes {
         if let Step::Block(_, violations) = &change.step {
-            let row = |violation: &policy::Violation| vec![code(violation.rule), escape(&violation.found), escape(&violation.fix)];
+            let row = |violation: &policy::Violation| {
+                vec![code(violation.rule), escape(&violation.found), escape(&violation.fix)]
+            };
             let rows: Vec<Vec<String>> = violations.iter().map(row).collect();
-            let _ = write!(summary, "**{}**\n\n{}\n", escape(change.key.as_str()), table(&["rule", "found", "what would mend it"], &rows));
+            let _ = write!(
+                summary,
+                "**{}**\n\n{}\n",
+                escape(change.key.as_str()),
+                table(&["rule", "found", "what would mend it"], &rows)
+            );
         }
     }
     summary += &block("", &plan.to_string());
-    let json = json!({ "result": result, "dry-run": config.dry_run, "commit": config.commit, "plan": plan.to_string() });
+    let json =
+        json!({ "result": result, "dry-run": config.dry_run, "commit": config.commit, "plan": plan.to_string() });
     Report { result, verdict, outputs: Vec::new(), json, summary }
 }
 
@@ -57,7 +69,8 @@ fn blocked(plan: &Plan) -> Verdict {
 /// The report of a push.
 pub(crate) fn report(config: &Config, outcome: &Outcome) -> Report {
     let result = result(outcome);
-    let images: Map<String, Value> = outcome.images.iter().map(|image| (image.key.to_string(), as_json(image))).collect();
+    let images: Map<String, Value> =
+        outcome.images.iter().map(|image| (image.key.to_string(), as_json(image))).collect();
     let json = json!({
         "result": result,
         "commit": config.commit,
@@ -82,7 +95,8 @@ fn outputs(config: &Config, outcome: &Outcome, images: Map<String, Value>) -> Ve
         [first, more @ ..] if more.iter().all(|image| image.registry == first.registry) => first.registry.clone(),
         _ => String::new(),
     };
-    let tags: Vec<&str> = std::iter::once(config.tag.as_str()).chain(config.moving.iter().map(|tag| tag.as_str())).collect();
+    let tags: Vec<&str> =
+        std::iter::once(config.tag.as_str()).chain(config.moving.iter().map(|tag| tag.as_str())).collect();
     vec![
         ("digest", single(|image| image.fate.digest().map(ToString::to_string).unwrap_or_default())),
         ("repository", single(|image| image.repository.to_string())),
@@ -115,16 +129,22 @@ fn word(fate: &Fate) -> &'static str {
 
 fn verdict(config: &Config, outcome: &Outcome) -> Verdict {
     let failed = outcome.images.iter().find(|image| matches!(image.fate, Fate::Failed(..)));
-    let bad = failed.or_else(|| outcome.images.iter().find(|image| matches!(image.fate, Fate::TimedOut | Fate::Cancelled)));
+    let bad =
+        failed.or_else(|| outcome.images.iter().find(|image| matches!(image.fate, Fate::TimedOut | Fate::Cancelled)));
     let Some(image) = bad else { return Verdict::Good };
     let key = &image.key;
     match &image.fate {
         Fate::Failed(failure, digest) => Verdict::Bad {
             why: match digest {
-                Some(digest) => format!("`{key}`: the image is in the registry ({}), but: {:#}", digest.short(), failure.error),
+                Some(digest) => {
+                    format!("`{key}`: the image is in the registry ({}), but: {:#}", digest.short(), failure.error)
+                }
                 None => format!("`{key}`: {:#}", failure.error),
             },
-            hint: failure.hint.clone().unwrap_or_else(|| "run again: layers that arrived are not sent twice".to_owned()),
+            hint: failure
+                .hint
+                .clone()
+                .unwrap_or_else(|| "run again: layers that arrived are not sent twice".to_owned()),
         },
         Fate::TimedOut => Verdict::Bad {
             why: format!("`{key}`: the push did not end within {}", human(config.timeout)),

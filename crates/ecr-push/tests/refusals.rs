@@ -1,7 +1,7 @@
 //! What is refused, before anything is touched, and what a person reads of it.
 
 use insta::assert_snapshot;
-use stage::{COMMIT, Stage};
+use stage::{COMMIT, Stage, steady};
 use world::Fault;
 
 use crate::shop::{DELIVERY, Shop, push, shop};
@@ -14,7 +14,7 @@ async fn check(stage: &Stage, inputs: &[(&str, &str)], exit_code: u8) -> String 
     let annotations = ran.annotations();
     assert_eq!(annotations.len(), 1, "{annotations:?}");
     assert!(annotations[0].contains("\nhint: ") || annotations[0].contains(" problems:\n"), "{annotations:?}");
-    annotations[0].clone()
+    steady(&annotations[0])
 }
 
 /// A shop whose registry has the commit's image of `auth` already.
@@ -62,8 +62,14 @@ async fn no_engine_to_push_from() {
 #[tokio::test]
 async fn inputs_that_make_no_sense() {
     let shop = shop().await;
-    assert_snapshot!("malformed_inputs", check(&shop.stage, &[("repository", "Shop"), ("tags", ".x"), ("registy", "x")], 2).await);
-    assert_snapshot!("registry_with_a_scheme", check(&shop.stage, &[("registry", "https://registry.example.com")], 2).await);
+    assert_snapshot!(
+        "malformed_inputs",
+        check(&shop.stage, &[("repository", "Shop"), ("tags", ".x"), ("registy", "x")], 2).await
+    );
+    assert_snapshot!(
+        "registry_with_a_scheme",
+        check(&shop.stage, &[("registry", "https://registry.example.com")], 2).await
+    );
     assert_snapshot!("moving_the_commit", check(&shop.stage, &[("tags", COMMIT)], 2).await);
     assert_snapshot!("one_image_for_two_services", check(&shop.stage, &[("image", "x:1")], 2).await);
     assert_snapshot!("without_a_delivery_file", check(&Stage::new(), &[], 2).await);

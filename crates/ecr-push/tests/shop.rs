@@ -74,7 +74,13 @@ impl Shop {
         };
         let building = async |_: ecr_push::Inputs, edges: &Edges| {
             edges.docker().await?.build(&build, drop).await?;
-            Ok(Report { result: "built", verdict: Verdict::Good, outputs: Vec::new(), json: Value::Null, summary: String::new() })
+            Ok(Report {
+                result: "built",
+                verdict: Verdict::Good,
+                outputs: Vec::new(),
+                json: Value::Null,
+                summary: String::new(),
+            })
         };
         let ran = self.stage.run(&ecr_push::ACTION, building, &[]).await;
         assert_eq!(ran.exit_code, 0, "{}", ran.log);
@@ -96,17 +102,4 @@ pub(crate) async fn push(stage: &Stage, inputs: &[(&str, &str)]) -> (Ran, Vec<St
     let before = stage.world.writes().len();
     let ran = stage.run(&ecr_push::ACTION, ecr_push::run, inputs).await;
     (ran, stage.world.writes().split_off(before))
-}
-
-/// What no two runs have in common: how long they took.
-pub(crate) fn timeless(text: &str) -> String {
-    let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
-    for index in 1..words.len() {
-        let unit = words[index].split(['\n', '|']).next().unwrap_or_default().to_owned();
-        if matches!(unit.as_str(), "ms" | "s") && words[index - 1].parse::<f64>().is_ok() {
-            words[index - 1] = "N".to_owned();
-            words[index] = words[index].replacen(&unit, "ms", 1);
-        }
-    }
-    words.join(" ")
 }

@@ -12,7 +12,7 @@ use world::{CircuitBreaker, ServiceSeed, World};
 use crate::pipeline::Workflow;
 use crate::repository::Repository;
 use crate::scenes::{Scene, does_not_run, runs};
-use crate::stage::Stage;
+use crate::theatre::Theatre;
 
 /// A repository with what its delivery.toml says.
 struct Guest {
@@ -23,9 +23,9 @@ struct Guest {
 }
 
 /// The scenes for the repository at `path`, on a cluster that is made as its delivery.toml describes it.
-pub(crate) fn scenes(stage: &Stage, path: &Path, environment: Option<&str>) -> Result<Vec<Scene>> {
-    let guest = Guest::invite(stage, path, environment)?;
-    guest.furnish(&stage.world)?;
+pub(crate) fn scenes(theatre: &Theatre, path: &Path, environment: Option<&str>) -> Result<Vec<Scene>> {
+    let guest = Guest::invite(theatre, path, environment)?;
+    guest.furnish(&theatre.world)?;
     let all: Vec<&ServiceKey> = guest.delivery.services.keys().collect();
     let crashing = all.first().copied().context("delivery.toml has no service")?;
     let dockerfile = guest.dockerfile(crashing)?;
@@ -70,8 +70,8 @@ pub(crate) fn scenes(stage: &Stage, path: &Path, environment: Option<&str>) -> R
 }
 
 impl Guest {
-    fn invite(stage: &Stage, path: &Path, environment: Option<&str>) -> Result<Self> {
-        let repository = Repository::clone_of(path, stage.folder("repository"))?;
+    fn invite(theatre: &Theatre, path: &Path, environment: Option<&str>) -> Result<Self> {
+        let repository = Repository::clone_of(path, theatre.folder("repository"))?;
         let text = repository.read("delivery.toml").context("a rehearsal plays what delivery.toml says")?;
         let delivery = Delivery::read(&text, "delivery.toml").map_err(|failure| anyhow!("{failure}"))?;
         let environment: EnvironmentName = match environment {

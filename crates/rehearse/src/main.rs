@@ -8,12 +8,14 @@
 
 mod binaries;
 mod guest;
+mod markdown;
 mod pipeline;
 mod repository;
 mod runner;
 mod scenes;
-mod stage;
+
 mod story;
+mod theatre;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,7 +25,7 @@ use anyhow::Result;
 use clap::Parser;
 
 use crate::binaries::Binaries;
-use crate::stage::Stage;
+use crate::theatre::Theatre;
 use crate::story::Story;
 
 /// Rehearses a delivery on a simulated AWS and GitHub: no account, no network, nothing is changed anywhere.
@@ -57,20 +59,20 @@ fn main() -> ExitCode {
 fn rehearse(arguments: &Arguments, story: &mut Story) -> Result<bool> {
     let binaries = Binaries::build()?;
     let started = Instant::now();
-    let stage = Stage::set(binaries)?;
+    let theatre = Theatre::set(binaries)?;
     let scenes = match &arguments.repo {
-        None => scenes::sample(&stage)?,
-        Some(path) => guest::scenes(&stage, path, arguments.environment.as_deref())?,
+        None => scenes::sample(&theatre)?,
+        Some(path) => guest::scenes(&theatre, path, arguments.environment.as_deref())?,
     };
     let total = scenes.len();
     let mut true_scenes = 0;
     story.opening(&scenes);
     let mut last = None;
     for (number, scene) in scenes.iter().enumerate() {
-        true_scenes += usize::from(scene.play(number + 1, &mut last, &stage, story)?);
+        true_scenes += usize::from(scene.play(number + 1, &mut last, &theatre, story)?);
     }
     if let Some(path) = &arguments.transcript {
-        std::fs::write(path, stage.world.transcript())?;
+        std::fs::write(path, theatre.world.transcript())?;
     }
     story.closing(true_scenes, total, started.elapsed());
     Ok(true_scenes == total)

@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use crate::runner::{Push, Step};
-use crate::stage::Stage;
+use crate::theatre::Theatre;
 
 /// How a workflow passes its inputs to the steps.
 #[derive(Clone, Debug, Default)]
@@ -16,13 +16,13 @@ pub(crate) struct Workflow {
 }
 
 /// Delivers a commit. Answers the steps that ran.
-pub(crate) fn deliver(stage: &Stage, workspace: &std::path::Path, push: &Push, workflow: &Workflow) -> Result<Vec<Step>> {
+pub(crate) fn deliver(theatre: &Theatre, workspace: &std::path::Path, push: &Push, workflow: &Workflow) -> Result<Vec<Step>> {
     let environment = workflow.environment.clone().unwrap_or_default();
     // The world has one account, whichever a guest's delivery.toml names.
     let everywhere = [("environment", environment.as_str()), ("allowed-account-ids", "111122223333")];
     let run = |action, inputs: &[(&str, &str)]| {
         let inputs: Vec<(&str, &str)> = inputs.iter().copied().chain(everywhere).collect();
-        stage.runner.run(action, push, workspace, &inputs)
+        theatre.runner.run(action, push, workspace, &inputs)
     };
     let affected = run("build-affected", &[("build", "true")])?;
     let services = affected.output("services").to_owned();
@@ -44,7 +44,7 @@ pub(crate) fn deliver(stage: &Stage, workspace: &std::path::Path, push: &Push, w
     }
     let affected: Vec<String> = serde_json::from_str(&services)?;
     for (service, url) in workflow.urls.iter().filter(|(service, _)| affected.contains(service)) {
-        let url = url.replace("@world@", &stage.runner.url);
+        let url = url.replace("@world@", &theatre.runner.url);
         steps.push(run("health-gate", &[("services", service), ("url", &url), ("interval", "250ms")])?);
     }
     Ok(steps)

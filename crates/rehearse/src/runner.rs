@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::binaries::{Binaries, tree};
@@ -109,7 +109,7 @@ impl Runner {
         Ok(Step {
             action,
             exit_code: output.status.code().with_context(|| format!("{action} was killed"))?,
-            outputs: entries(&text("output"))?,
+            outputs: stage::entries(&text("output")),
             summary: text("summary"),
             log: String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
             took,
@@ -139,17 +139,4 @@ fn declared_inputs(action: &str) -> Result<BTreeMap<String, String>> {
         }
     }
     Ok(inputs)
-}
-
-/// What the runner makes of a file of entries (actions/runner, `FileCommandManager.cs`).
-fn entries(text: &str) -> Result<BTreeMap<String, String>> {
-    let mut lines = text.lines();
-    let mut entries = BTreeMap::new();
-    while let Some(line) = lines.next() {
-        let (name, delimiter) = line.split_once("<<").with_context(|| format!("`{line}` is not an entry"))?;
-        let value: Vec<&str> = lines.by_ref().take_while(|line| *line != delimiter).collect();
-        ensure!(!name.is_empty(), "an output without a name");
-        entries.insert(name.to_owned(), value.join("\n"));
-    }
-    Ok(entries)
 }

@@ -11,7 +11,7 @@ use crate::guest::placeholder;
 use crate::pipeline::{Workflow, deliver};
 use crate::repository::Repository;
 use crate::runner::{Push, Step};
-use crate::stage::Stage;
+use crate::theatre::Theatre;
 use crate::story::Story;
 
 /// The sample's environment.
@@ -42,7 +42,7 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// Plays the scene; answers whether everything that was said is true. `last` is the push of the scene before.
-    pub(crate) fn play(&self, number: usize, last: &mut Option<Push>, stage: &Stage, story: &mut Story) -> Result<bool> {
+    pub(crate) fn play(&self, number: usize, last: &mut Option<Push>, theatre: &Theatre, story: &mut Story) -> Result<bool> {
         let push = match ((self.change)(&self.repository)?, last.take()) {
             (Some(message), last) => {
                 let before = last.map(|push| push.commit);
@@ -54,12 +54,12 @@ impl Scene {
         *last = Some(push.clone());
         story.scene(number, self, &push.commit);
         let started = Instant::now();
-        let steps = deliver(stage, self.repository.path(), &push, &self.workflow)?;
+        let steps = deliver(theatre, self.repository.path(), &push, &self.workflow)?;
         let took = started.elapsed();
         steps.iter().for_each(|step| story.step(step));
         steps.iter().for_each(|step| story.summary(step));
         let mut lies = self.misstatements(&steps);
-        lies.extend((self.is_true)(&stage.world, &push).err());
+        lies.extend((self.is_true)(&theatre.world, &push).err());
         story.verdict(&lies, self.truth, took);
         if !lies.is_empty() {
             steps.iter().for_each(|step| story.log(step));
@@ -79,10 +79,10 @@ impl Scene {
 }
 
 /// The sample's scenes, on a cluster whose services run a placeholder.
-pub(crate) fn sample(stage: &Stage) -> Result<Vec<Scene>> {
-    furnish(&stage.world);
+pub(crate) fn sample(theatre: &Theatre) -> Result<Vec<Scene>> {
+    furnish(&theatre.world);
     let from = tree().join("crates/rehearse/sample");
-    let repository = Repository::create(stage.folder("shop"), &from, &stage.runner.url)?;
+    let repository = Repository::create(theatre.folder("shop"), &from, &theatre.runner.url)?;
     let scene = |title, told, said: &[(&'static str, &'static str)], truth| Scene {
         title,
         told,

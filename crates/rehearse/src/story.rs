@@ -4,7 +4,9 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use common::duration::human;
+use serde_json::{Map, Value};
 
+use crate::markdown::lay_out;
 use crate::runner::Step;
 use crate::scenes::Scene;
 
@@ -48,10 +50,7 @@ impl Story {
     /// One step and what it said of itself.
     pub(crate) fn step(&mut self, step: &Step) {
         let sign = if step.exit_code == 0 { self.green("✓") } else { self.red("✗") };
-        let said = match step.exit_code {
-            0 => step.output("services").replace(['{', '}', '[', ']', '"'], "").replace(',', ", ").replace(':', " "),
-            _ => step.cause(),
-        };
+        let said = if step.exit_code == 0 { detail(step) } else { step.cause() };
         let result = format!("{:<12}", step.output("result"));
         self.line(&format!("  {sign} {:<15} {} {:>8}  {}", step.action, self.bold(&result), human(step.took), cut(&said)));
     }
@@ -60,7 +59,7 @@ impl Story {
     pub(crate) fn summary(&mut self, step: &Step) {
         self.line("");
         self.line(&self.dim(&format!("  ┌ job summary of {}", step.action)));
-        for line in step.summary.trim_end().lines() {
+        for line in lay_out(step.summary.trim_end()) {
             self.line(&format!("  {} {line}", self.dim("│")));
         }
         self.line(&self.dim("  └"));
@@ -121,6 +120,20 @@ impl Story {
     fn styled(&self, code: &str, text: &str) -> String {
         if self.has_colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// What a good step did, in a few words: its own output, without JSON's marks.
+fn detail(step: &Step) -> String {
+    let output = match step.action {
+        "build-affected" | "ecs-deploy" => step.output("services"),
+        "health-gate" => step.output("verdicts"),
+        "run-migration" => step.output("class"),
+        _ => {
+            let images: Map<String, Value> = serde_json::from_str(step.output("images")).unwrap_or_default();
+            return images.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        }
+    };
+    output.replace(['{', '}', '[', ']', '"'], "").replace(',', ", ").replace(':', " ")
 }
 
 fn cut(text: &str) -> String {

@@ -120,7 +120,7 @@ impl Stage {
             http: Http::over(self.world.connector()),
         };
         let exit_code = common::perform(action, &edges, run).await;
-        Ran { exit_code, log: page.text(), outputs: entries(&file("GITHUB_OUTPUT")), summary: text(&file("GITHUB_STEP_SUMMARY")) }
+        Ran { exit_code, log: page.text(), outputs: entries(&text(&file("GITHUB_OUTPUT"))), summary: text(&file("GITHUB_STEP_SUMMARY")) }
     }
 }
 
@@ -143,13 +143,39 @@ impl Ran {
     }
 }
 
+/// A text without what no two runs have in common: how long they took in real time, the sizes and the digests of what they
+/// made.
+pub fn steady(text: &str) -> String {
+    let mut words: Vec<String> = text.split(' ').map(without_digest).collect();
+    for index in 1..words.len() {
+        let unit = words[index].split(['\n', ')', ',']).next().unwrap_or_default().to_owned();
+        let is_unit = matches!(unit.as_str(), "ms" | "s" | "B" | "kB");
+        if let Some(number) = words[index - 1].strip_prefix('(').or(Some(&words[index - 1]))
+            && is_unit
+            && number.parse::<f64>().is_ok()
+        {
+            words[index - 1] = words[index - 1].replace(number, "N");
+            words[index] = words[index].replacen(&unit, if unit.ends_with('B') { "B" } else { "ms" }, 1);
+        }
+    }
+    words.join(" ")
+}
+
+fn without_digest(word: &str) -> String {
+    let mut parts = word.split("sha256:");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "sha256:…" + part.trim_start_matches(|digit: char| digit.is_ascii_hexdigit()))
+}
+
 /// What the runner makes of a file of entries (actions/runner, `FileCommandManager.cs`).
-fn entries(path: &Path) -> BTreeMap<String, String> {
-    let text = text(path);
+///
+/// # Panics
+/// If a line is no entry: the runner would fail the step.
+pub fn entries(text: &str) -> BTreeMap<String, String> {
     let mut lines = text.lines();
     let mut entries = BTreeMap::new();
     while let Some(line) = lines.next() {
-        let (name, delimiter) = line.split_once("<<").expect("a heredoc");
+        let (name, delimiter) = line.split_once("<<").expect("an entry between delimiters");
         let value: Vec<&str> = lines.by_ref().take_while(|line| *line != delimiter).collect();
         entries.insert(name.to_owned(), value.join("\n"));
     }

@@ -82,6 +82,11 @@ struct Progress {
     image: Option<String>,
 }
 
+/// Whether the builder made a step up for itself. It tells a reader nothing, unless it fails.
+fn is_internal(step: &str) -> bool {
+    step.starts_with("[internal]") || step == "copy /context /"
+}
+
 /// A step of the build: BuildKit's "vertex".
 #[derive(Debug, Default)]
 struct Step {
@@ -99,9 +104,7 @@ impl Progress {
                 for vertex in status.vertexes {
                     let step = self.steps.entry(vertex.digest.clone()).or_default();
                     step.name = vertex.name.clone();
-                    // Steps that the builder makes up for itself tell a reader nothing, unless they fail.
-                    let is_news = !step.is_told && (vertex.cached || vertex.started.is_some()) && !vertex.name.starts_with("[internal]");
-                    if is_news {
+                    if !step.is_told && (vertex.cached || vertex.started.is_some()) && !is_internal(&vertex.name) {
                         step.is_told = true;
                         told.push(format!("{}{}", vertex.name, if vertex.cached { " (cached)" } else { "" }));
                     }
@@ -121,7 +124,9 @@ impl Progress {
             Some(BuildInfoAux::Default(ImageId { id: None })) | None => {}
         }
         // What a builder without BuildKit would say.
-        told.extend(info.stream.iter().flat_map(|text| text.lines()).map(str::to_owned).filter(|line| !line.trim().is_empty()));
+        told.extend(
+            info.stream.iter().flat_map(|text| text.lines()).map(str::to_owned).filter(|line| !line.trim().is_empty()),
+        );
         told
     }
 
@@ -135,5 +140,64 @@ impl Progress {
         let lines = step.map(|step| &step.lines[step.lines.len().saturating_sub(LINES)..]).unwrap_or_default();
         let lines: String = lines.iter().map(|line| format!("\n  {line}")).collect();
         Failure::input(format!("`{name}` failed: {}{lines}", cause.trim())).hint(hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What an engine sends of one status: protobuf in base64 (`control.proto`, `StatusResponse`). Field 1 is a vertex
+    /// (1 digest, 3 name, 5 started, 7 error), field 3 a log (1 vertex, 4 text).
+    fn trace(vertexes: &[(&str, &str, &str)], logs: &[(&str, &str)]) -> BuildInfo {
+        use base64::Engine as _;
+
+        let field = |number: u8, bytes: &[u8]| [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat();
+        let vertex = |(digest, name, error): &(&str, &str, &str)| {
+            field(
+                1,
+                &[
+                    field(1, digest.as_bytes()),
+                    field(3, name.as_bytes()),
+                    field(5, &[8, 1]),
+                    field(7, error.as_bytes()),
+                ]
+                .concat(),
+            )
+        };
+        let log = |(vertex, text): &(&str, &str)| {
+            field(3, &[field(1, vertex.as_bytes()), field(4, text.as_bytes())].concat())
+        };
+        let bytes: Vec<u8> = vertexes.iter().flat_map(vertex).chain(logs.iter().flat_map(log)).collect();
+        let aux = base64::engine::general_purpose::STANDARD.encode(bytes);
+        serde_json::from_value(json!({ "id": "moby.buildkit.trace", "aux": aux })).unwrap()
+    }
+
+    #[test]
+    fn steps_are_told_once_and_a_failed_one_with_its_last_lines() {
+        let mut progress = Progress::default();
+        let steps = [
+            ("a", "[internal] load build definition", ""),
+            ("b", "[1/2] COPY app /app", ""),
+            ("c", "[2/2] RUN make", ""),
+        ];
+        assert_eq!(progress.read(trace(&steps, &[])), ["[1/2] COPY app /app", "[2/2] RUN make"]);
+        assert_eq!(progress.read(trace(&steps[1..], &[("c", "hello\noops\n")])), ["  hello", "  oops"]);
+        let ended = [("b", "[1/2] COPY app /app", "context canceled"), ("c", "[2/2] RUN make", "exit code: 2")];
+        assert_eq!(progress.read(trace(&ended, &[])), [""; 0]);
+        let failure = progress.explain(&Error::DockerStreamError { error: "failed to solve".to_owned() });
+        assert_eq!(failure.error.to_string(), "`[2/2] RUN make` failed: exit code: 2\n  hello\n  oops");
+    }
+
+    #[test]
+    fn the_image_s_id_is_kept() {
+        let mut progress = Progress::default();
+        let info = json!({ "id": "moby.image.id", "aux": { "ID": "sha256:1" } });
+        assert_eq!(progress.read(serde_json::from_value(info).unwrap()), [""; 0]);
+        assert_eq!(progress.image.as_deref(), Some("sha256:1"));
+        let failure = progress.explain(&Error::DockerStreamError { error: "dockerfile parse error".to_owned() });
+        assert_eq!(failure.error.to_string(), "dockerfile parse error");
     }
 }

@@ -35,8 +35,9 @@ impl Context {
     pub(super) fn new(root: &Path, dockerfile: &Path) -> Result<Self, Failure> {
         for (path, what) in [(root, "context"), (dockerfile, "Dockerfile")] {
             if !path.exists() {
-                return Err(Failure::input(format!("there is no {what} `{}`", path.display()))
-                    .hint("its path is relative to the workspace: check `path`, `dockerfile` and `context` in delivery.toml"));
+                return Err(Failure::input(format!("there is no {what} `{}`", path.display())).hint(
+                    "its path is relative to the workspace: check `path`, `dockerfile` and `context` in delivery.toml",
+                ));
             }
         }
         let within = dockerfile.strip_prefix(root).ok().and_then(Path::to_str);
@@ -102,7 +103,11 @@ fn read_ignore(root: &Path, dockerfile: &Path) -> Result<Ignore, Failure> {
         match fs::read_to_string(&file) {
             Ok(text) => return Ignore::parse(&text, &name),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Failure::input(error).context(format!("read `{name}`")).hint("check that it is a text file")),
+            Err(error) => {
+                return Err(Failure::input(error)
+                    .context(format!("read `{name}`"))
+                    .hint("check that it is a text file"));
+            }
         }
     }
     Ok(Ignore::default())
@@ -214,18 +219,28 @@ mod tests {
             ("src/main.ts", ""),
             ("secret", ""),
         ]);
-        assert_eq!(names(folder.path(), "apps/auth/Dockerfile"), [".dockerignore", "apps/auth/Dockerfile", "src", "src/main.ts"]);
+        assert_eq!(
+            names(folder.path(), "apps/auth/Dockerfile"),
+            [".dockerignore", "apps/auth/Dockerfile", "src", "src/main.ts"]
+        );
     }
 
     #[test]
     fn a_dockerfile_has_its_own_ignore_file_and_may_lie_elsewhere() {
-        let folder = folder(&[("Dockerfile", ""), ("Dockerfile.dockerignore", "b"), ("app/.dockerignore", "a"), ("app/a", ""), ("app/b", "")]);
+        let folder = folder(&[
+            ("Dockerfile", ""),
+            ("Dockerfile.dockerignore", "b"),
+            ("app/.dockerignore", "a"),
+            ("app/a", ""),
+            ("app/b", ""),
+        ]);
         let mut bytes = Vec::new();
         let context = Context::new(&folder.path().join("app"), &folder.path().join("Dockerfile")).unwrap();
         assert_eq!(context.dockerfile_name, FOREIGN_DOCKERFILE);
         context.write(&mut bytes).unwrap();
         let mut archive = tar::Archive::new(bytes.as_slice());
-        let names: Vec<_> = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
+        let names: Vec<_> =
+            archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
         assert_eq!(names, [".dockerignore", "a", FOREIGN_DOCKERFILE]);
     }
 
@@ -244,7 +259,12 @@ mod tests {
                 let entry = entry.unwrap();
                 let header = entry.header();
                 let link = entry.link_name().unwrap().map(|link| link.display().to_string());
-                (entry.path().unwrap().display().to_string(), header.mode().unwrap() & 0o111, header.uid().unwrap(), link)
+                (
+                    entry.path().unwrap().display().to_string(),
+                    header.mode().unwrap() & 0o111,
+                    header.uid().unwrap(),
+                    link,
+                )
             })
             .collect();
         assert_eq!(entries[1], ("run".to_owned(), 0o111, 0, None));

@@ -23,7 +23,11 @@ impl Ignore {
     pub(super) fn parse(text: &str, file: &str) -> Result<Self, Failure> {
         let lines = text.trim_start_matches('\u{feff}').lines().enumerate();
         let lines = lines.filter(|(_, line)| !line.starts_with('#')).map(|(number, line)| (number, line.trim()));
-        lines.filter(|(_, line)| !line.is_empty()).map(|(number, line)| rule(line, number + 1, file)).collect::<Result<_, _>>().map(Self)
+        lines
+            .filter(|(_, line)| !line.is_empty())
+            .map(|(number, line)| rule(line, number + 1, file))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Whether a path, relative to the context, is left out.
@@ -45,7 +49,8 @@ fn rule(line: &str, number: usize, file: &str) -> Result<Rule, Failure> {
     };
     let glob = GlobBuilder::new(&translate(pattern)).literal_separator(true).backslash_escape(true).build();
     let glob = glob.map_err(|error| {
-        Failure::input(format!("{file}:{number}: `{line}` is not a pattern: {}", error.kind())).hint("see <https://pkg.go.dev/path/filepath#Match>")
+        Failure::input(format!("{file}:{number}: `{line}` is not a pattern: {}", error.kind()))
+            .hint("see <https://pkg.go.dev/path/filepath#Match>")
     })?;
     Ok(Rule { pattern: glob.compile_matcher(), is_exception })
 }

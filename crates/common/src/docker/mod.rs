@@ -72,13 +72,17 @@ impl Docker {
     pub(crate) async fn connect(environment: &Environment) -> Result<Self, Failure> {
         let address = environment.get("DOCKER_HOST").map_or_else(|| format!("unix://{SOCKET}"), str::to_owned);
         let engine = match address.split_once("://") {
-            Some(("unix", path)) => bollard::Docker::connect_with_unix(path, ANSWER_TIMEOUT_SECONDS, API_DEFAULT_VERSION),
+            Some(("unix", path)) => {
+                bollard::Docker::connect_with_unix(path, ANSWER_TIMEOUT_SECONDS, API_DEFAULT_VERSION)
+            }
             Some(("tcp" | "http", _)) if environment.get("DOCKER_TLS_VERIFY").is_none() => {
                 bollard::Docker::connect_with_http(&address, ANSWER_TIMEOUT_SECONDS, API_DEFAULT_VERSION)
             }
             _ => {
-                return Err(Failure::input(format!("`DOCKER_HOST` is `{address}`, which this action cannot connect to"))
-                    .hint("use an engine at `unix:///path` or, without TLS, at `tcp://host:port`"));
+                return Err(Failure::input(format!(
+                    "`DOCKER_HOST` is `{address}`, which this action cannot connect to"
+                ))
+                .hint("use an engine at `unix:///path` or, without TLS, at `tcp://host:port`"));
             }
         };
         let engine = engine.map_err(|error| unreachable(&address, &error))?;
@@ -126,12 +130,19 @@ impl Docker {
         let options = PushImageOptionsBuilder::new().tag(tag).build();
         let mut answer = self.engine.push_image(repository, Some(options), Some(credentials));
         let doing = || format!("push image `{reference}`");
+        let (mut sent, mut known) = (0, 0);
         while let Some(progress) = answer.try_next().await.map_err(|error| push_refused(&error).context(doing()))? {
-            // The bars that a terminal shows move a hundred times a second: what is done is enough.
-            if let (Some(status), None) = (progress.status, progress.progress_detail.and_then(|detail| detail.current)) {
-                say(status);
+            let status = progress.status.unwrap_or_default();
+            match progress.progress_detail {
+                None if status.is_empty() => {}
+                None => say(status),
+                // Of the layers' bars, which a terminal shows, only how they end is kept.
+                Some(_) if status == "Pushed" => sent += 1,
+                Some(_) if status == "Layer already exists" || status.starts_with("Mounted from") => known += 1,
+                Some(_) => {}
             }
         }
+        say(format!("layers: {sent} sent, {known} there already"));
         Ok(())
     }
 }
@@ -193,7 +204,8 @@ fn push_refused(error: &Error) -> Failure {
         );
     }
     if says(&["immutable"]) {
-        return Failure::input(text).hint("another run pushed this tag meanwhile, with another image: run again to use that one");
+        return Failure::input(text)
+            .hint("another run pushed this tag meanwhile, with another image: run again to use that one");
     }
     failure.hint("run again: layers that arrived are not sent twice")
 }
@@ -216,7 +228,8 @@ mod tests {
     #[test]
     fn an_image_without_a_check_has_none() {
         let inspect = |healthcheck: &str| {
-            let json = format!(r#"{{"Id":"sha256:{}","Size":7,"Config":{{"User":"65532"{healthcheck}}}}}"#, "a".repeat(64));
+            let json =
+                format!(r#"{{"Id":"sha256:{}","Size":7,"Config":{{"User":"65532"{healthcheck}}}}}"#, "a".repeat(64));
             local_image(serde_json::from_str(&json).unwrap()).unwrap().has_healthcheck
         };
         assert!(inspect(r#","Healthcheck":{"Test":["CMD","/check"]}"#));
@@ -232,7 +245,12 @@ mod tests {
             Docker::connect(&environment).await.unwrap_err().to_string()
         };
         let told = connect("unix:///nowhere/docker.sock").await;
-        assert!(told.starts_with("no Docker engine at `unix:///nowhere/docker.sock`: there is no such socket\nhint: run the job"), "{told}");
+        assert!(
+            told.starts_with(
+                "no Docker engine at `unix:///nowhere/docker.sock`: there is no such socket\nhint: run the job"
+            ),
+            "{told}"
+        );
         let told = connect("tcp://127.0.0.1:1").await;
         assert!(told.starts_with("no Docker engine at `tcp://127.0.0.1:1`: Connection refused"), "{told}");
         let told = connect("ssh://somewhere").await;
@@ -243,7 +261,13 @@ mod tests {
     fn a_refused_push_names_the_permissions() {
         let push = |text: &str| push_refused(&Error::DockerStreamError { error: text.to_owned() });
         assert_eq!(push("denied: User is not authorized").kind, crate::failure::Kind::Denied);
-        assert_eq!(push("tag invalid: The image tag '1' already exists and cannot be overwritten because the tag is immutable.").kind, crate::failure::Kind::Input);
+        assert_eq!(
+            push(
+                "tag invalid: The image tag '1' already exists and cannot be overwritten because the tag is immutable."
+            )
+            .kind,
+            crate::failure::Kind::Input
+        );
         assert_eq!(push("EOF").kind, crate::failure::Kind::Remote);
     }
 }

@@ -11,7 +11,7 @@ use crate::binaries::Binaries;
 use crate::runner::Runner;
 
 /// A world on loopback and a runner that is aimed at it.
-pub(crate) struct Stage {
+pub(crate) struct Theatre {
     pub(crate) world: World,
     pub(crate) runner: Runner,
     folder: TempDir,
@@ -20,7 +20,7 @@ pub(crate) struct Stage {
     _runtime: Runtime,
 }
 
-impl Stage {
+impl Theatre {
     /// Sets the stage: an empty world, a Docker engine without images.
     pub(crate) fn set(binaries: Binaries) -> Result<Self> {
         let folder = TempDir::with_prefix("rehearsal-").context("make a temporary folder")?;
