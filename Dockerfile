@@ -1,4 +1,5 @@
-# The suite as one container image: five static binaries and the roots that TLS trusts, nothing else. Both final stages
+# The suite as one container image: one static program under the names of the five actions, and the roots that TLS trusts,
+# nothing else. Both final stages
 # hold the same tree, which `cargo xtask rootfs` alone lays out; they differ in where it was compiled.
 #
 # No USER: GitHub requires that a container action runs as root, or it cannot reach GITHUB_WORKSPACE.

@@ -9,6 +9,9 @@ use crate::process::{Run, cargo, program, root, say, target};
 /// The five actions: crate, folder, binary and entry point by one name.
 pub(crate) const ACTIONS: [&str; 5] = ["build-affected", "ecr-push", "run-migration", "ecs-deploy", "health-gate"];
 
+/// The program that the image holds once, under the name of each action.
+const PROGRAM: &str = "suite";
+
 /// The image of the suite as tasks call it.
 pub(crate) const TAG: &str = "delivery-suite:development";
 
@@ -30,13 +33,15 @@ pub(crate) fn image() -> Result<()> {
 
 /// Lays out the image's files below `target/rootfs/<architecture>`.
 pub(crate) fn rootfs() -> Result<PathBuf> {
-    let binaries = compile(&ACTIONS)?;
+    let binaries = compile(&[PROGRAM])?;
     let rootfs = target().join("rootfs").join(architecture()?);
     if rootfs.exists() {
         std::fs::remove_dir_all(&rootfs).with_context(|| format!("cannot clear {}", rootfs.display()))?;
     }
+    copy(&binaries.join(PROGRAM), &rootfs.join(PROGRAM))?;
     for name in ACTIONS {
-        copy(&binaries.join(name), &rootfs.join(name))?;
+        let link = rootfs.join(name);
+        std::os::unix::fs::symlink(PROGRAM, &link).with_context(|| format!("cannot link {}", link.display()))?;
     }
     let Some(roots) = ROOTS.iter().map(Path::new).find(|roots| roots.is_file()) else {
         bail!("no CA roots at {}; install the ca-certificates package", ROOTS.join(" or "));

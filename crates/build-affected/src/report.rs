@@ -161,13 +161,10 @@ fn verdict(config: &Config, outcome: &Outcome) -> Verdict {
             why: format!("`{key}`: {:#}", failure.error),
             hint: failure.hint.clone().unwrap_or_else(|| "run again".to_owned()),
         },
-        Fate::Refused(_, violations) => Verdict::Bad {
-            why: format!(
-                "`{key}`: the image does not keep the policy: {}",
-                violations.iter().map(|violation| violation.found.as_str()).collect::<Vec<_>>().join(", ")
-            ),
-            hint: violations.iter().map(|violation| violation.fix.as_str()).collect::<Vec<_>>().join("; "),
-        },
+        Fate::Refused(_, violations) => {
+            let (why, hint) = policy::explain(violations);
+            Verdict::Bad { why: format!("`{key}`: {why}"), hint }
+        }
         Fate::TimedOut => Verdict::Bad {
             why: format!("`{key}`: the build did not end within {}", human(config.timeout)),
             hint: "give the input `timeout` more time".to_owned(),
@@ -189,16 +186,8 @@ fn built_summary(outcome: &Outcome) -> String {
     for image in &outcome.images {
         match &image.fate {
             Fate::Refused(_, violations) => {
-                let rows: Vec<Vec<String>> = violations
-                    .iter()
-                    .map(|violation| vec![code(violation.rule), escape(&violation.found), escape(&violation.fix)])
-                    .collect();
-                let _ = write!(
-                    text,
-                    "\n**{}: what the image policy asks for**\n\n{}",
-                    escape(image.key.as_str()),
-                    table(&["rule", "found", "what would mend it"], &rows)
-                );
+                let key = escape(image.key.as_str());
+                let _ = write!(text, "\n**{key}: what the image policy asks for**\n\n{}", policy::table(violations));
             }
             Fate::Failed(failure) => {
                 let title = format!("why {} could not be built", image.key);

@@ -1,5 +1,7 @@
 //! What a change reaches, as a team would see it, in repositories that git itself made.
 
+#![expect(clippy::unwrap_used, reason = "a test's furniture has nobody to tell but the test")]
+
 mod building;
 mod comparing;
 mod refusals;

@@ -35,6 +35,13 @@ pub fn entry<I: Parser + AsRef<CommonInputs>>(
     })
 }
 
+/// Ends a process that cannot even tell which action it is.
+pub fn refuse(failure: &Failure) -> ExitCode {
+    let message = failure.to_string();
+    Runner::of_process().annotate(&Annotation { level: Level::Error, title: "delivery", message: &message });
+    ExitCode::from(failure.kind.exit_code())
+}
+
 /// Runs an action between these edges and publishes what came of it. Answers the exit code.
 pub async fn perform<I: Parser + AsRef<CommonInputs>>(
     action: &Action,

@@ -58,7 +58,7 @@ impl Git {
         for candidate in [revision.to_owned(), format!("origin/{revision}")] {
             // Whatever is wrong with it, it is no commit of this clone.
             let Ok(id) = self.0.rev_parse_single(candidate.as_str()) else { continue };
-            let commit = id.object().and_then(|object| Ok(object.peel_to_commit()?));
+            let commit = id.object().and_then(|object| object.peel_to_commit());
             if let Ok(commit) = commit {
                 return sha(commit.id).map(Some);
             }
@@ -119,7 +119,7 @@ impl Git {
     pub fn tree(&self, commit: &CommitSha) -> Result<Tree<'_>, Failure> {
         let reading = |error: gix::Error| broken(&format!("list the files of {}", commit.short()), &error);
         let entries =
-            self.commit(commit)?.tree().and_then(|tree| Ok(tree.traverse().breadthfirst.files()?)).map_err(reading)?;
+            self.commit(commit)?.tree().and_then(|tree| tree.traverse().breadthfirst.files()).map_err(reading)?;
         let files = entries.into_iter().filter(|entry| entry.mode.is_blob());
         let files = files.map(|entry| (entry.filepath.to_str_lossy().into_owned(), entry.oid)).collect();
         Ok(Tree { git: self, commit: commit.clone(), files })

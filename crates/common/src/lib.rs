@@ -35,4 +35,4 @@ pub mod scope;
 pub mod stop;
 pub mod task_definition;
 
-pub use entry::{entry, perform};
+pub use entry::{entry, perform, refuse};

@@ -2,6 +2,7 @@
 
 use crate::delivery::ImagePolicy;
 use crate::docker::LocalImage;
+use crate::markdown;
 
 /// A rule that an image does not keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,22 @@ pub fn violations(image: &LocalImage, policy: &ImagePolicy) -> Vec<Violation> {
         violations.push(Violation { rule: "max-size", found: human(image.size), fix });
     }
     violations
+}
+
+/// What a reader is told of an image that does not keep the policy: why, and what would mend it.
+pub fn explain(violations: &[Violation]) -> (String, String) {
+    let found: Vec<&str> = violations.iter().map(|violation| violation.found.as_str()).collect();
+    let fixes: Vec<&str> = violations.iter().map(|violation| violation.fix.as_str()).collect();
+    (format!("the image does not keep the policy: {}", found.join(", ")), fixes.join("; "))
+}
+
+/// The same as a table.
+pub fn table(violations: &[Violation]) -> String {
+    let row = |violation: &Violation| {
+        let Violation { rule, found, fix } = violation;
+        vec![markdown::code(rule), markdown::escape(found), markdown::escape(fix)]
+    };
+    markdown::table(&["rule", "found", "what would mend it"], &violations.iter().map(row).collect::<Vec<_>>())
 }
 
 /// Whether a `USER` is root, by name or by number; a group may follow.

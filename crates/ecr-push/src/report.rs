@@ -32,16 +32,7 @@ pub(crate) fn planned(config: &Config, plan: &Plan) -> Report {
     }
     for change in &plan.changes {
         if let Step::Block(_, violations) = &change.step {
-            let row = |violation: &policy::Violation| {
-                vec![code(violation.rule), escape(&violation.found), escape(&violation.fix)]
-            };
-            let rows: Vec<Vec<String>> = violations.iter().map(row).collect();
-            let _ = write!(
-                summary,
-                "**{}**\n\n{}\n",
-                escape(change.key.as_str()),
-                table(&["rule", "found", "what would mend it"], &rows)
-            );
+            let _ = write!(summary, "**{}**\n\n{}\n", escape(change.key.as_str()), policy::table(violations));
         }
     }
     summary += &block("", &plan.to_string());
@@ -52,17 +43,12 @@ pub(crate) fn planned(config: &Config, plan: &Plan) -> Report {
 
 fn blocked(plan: &Plan) -> Verdict {
     let block = |change: &Change| match &change.step {
-        Step::Block(_, violations) => Some((change.key.clone(), violations.clone())),
+        Step::Block(_, violations) => Some((change.key.clone(), policy::explain(violations))),
         Step::Keep { .. } | Step::Push { .. } => None,
     };
-    let Some((key, violations)) = plan.changes.iter().find_map(block) else { return Verdict::Good };
-    let join = |texts: Vec<&str>, by: &str| texts.join(by);
-    Verdict::Bad {
-        why: format!(
-            "`{key}`: the image does not keep the policy: {}",
-            join(violations.iter().map(|violation| violation.found.as_str()).collect(), ", ")
-        ),
-        hint: join(violations.iter().map(|violation| violation.fix.as_str()).collect(), "; "),
+    match plan.changes.iter().find_map(block) {
+        Some((key, (why, hint))) => Verdict::Bad { why: format!("`{key}`: {why}"), hint },
+        None => Verdict::Good,
     }
 }
 

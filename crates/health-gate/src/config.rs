@@ -108,6 +108,12 @@ fn targets(scope: &Scope, overrides: &Overrides) -> Result<Vec<Target>, Failure>
             Err(failure) => failures.push(failure.context(format!("service `{key}`"))),
         }
     }
+    if targets.is_empty() && failures.is_empty() {
+        // A gate that opens for having looked at nothing is none.
+        failures.push(Failure::input("there is no service to watch: `services` is an empty list").hint(
+            "skip this step when nothing is affected: `if: steps.<build-affected>.outputs.has-changes == 'true'`",
+        ));
+    }
     Failure::all(failures).map_or(Ok(targets), Err)
 }
 

@@ -287,6 +287,7 @@ async fn bad_input_says_what_to_do() {
         (nothing, &[("url", "https://shop.example.com")]),
         (nothing, &[("services", "auth"), ("service", "authentication")]),
         (nothing, &[("services", "auth"), ("commit", "ffffffffffffffffffffffffffffffffffffffff")]),
+        (nothing, &[("services", "[]")]),
         (no_commit, &[("services", "auth")]),
         (no_delivery, &[]),
         (no_delivery, &[("service", "auth")]),

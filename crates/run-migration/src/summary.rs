@@ -15,7 +15,11 @@ use crate::report::of_database;
 
 pub(crate) fn nothing_to_migrate(config: &Config) -> String {
     let services: Vec<String> = config.skipped.iter().map(|key| code(key.as_str())).collect();
-    format!("### ✅ {}: skipped\n\nNo migration is configured for {}.\n", ACTION.name, services.join(", "))
+    let why = match services.as_slice() {
+        [] => "No service was asked for.".to_owned(),
+        services => format!("No migration is configured for {}.", services.join(", ")),
+    };
+    format!("### ✅ {}: skipped\n\n{why}\n", ACTION.name)
 }
 
 pub(crate) fn planned(config: &Config, plan: &Plan) -> String {

@@ -78,7 +78,11 @@ fn stage(runs: &str) -> Stage {
 }
 
 async fn migrate(stage: &Stage, inputs: &[(&str, &str)]) -> Ran {
-    stage.run(&ACTION, run, inputs).await
+    let ran = stage.run(&ACTION, run, inputs).await;
+    let writes = stage.world.writes();
+    let is_expected = |write: &String| ["ecs:RegisterTaskDefinition", "ecs:RunTask"].contains(&write.as_str());
+    assert!(writes.iter().all(is_expected), "a migration is registered and started, and never stopped: {writes:?}");
+    ran
 }
 
 async fn migrate_auth(stage: &Stage) -> Ran {
@@ -304,6 +308,15 @@ async fn several_services_migrate_side_by_side_and_the_worst_decides() {
 async fn a_service_without_a_migration_is_skipped() {
     let stage = stage("exits 0 after 2 s");
     let ran = migrate(&stage, &[("services", "web")]).await;
+    assert_eq!(ending(&ran), (0, "skipped", "skipped", ""));
+    assert_snapshot!(ran.summary);
+    assert_eq!(stage.world.calls().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_is_affected_nothing_is_migrated() {
+    let stage = stage("exits 0 after 2 s");
+    let ran = migrate(&stage, &[("services", "[]")]).await;
     assert_eq!(ending(&ran), (0, "skipped", "skipped", ""));
     assert_snapshot!(ran.summary);
     assert_eq!(stage.world.calls().len(), 0);

@@ -35,7 +35,6 @@ const ANSWER_TIMEOUT_SECONDS: u64 = 24 * 60 * 60;
 #[derive(Clone, Debug)]
 pub struct Docker {
     engine: bollard::Docker,
-    address: String,
 }
 
 /// An image that the engine holds.
@@ -87,15 +86,10 @@ impl Docker {
         };
         let engine = engine.map_err(|error| unreachable(&address, &error))?;
         match tokio::time::timeout(CONNECT_TIMEOUT, engine.ping()).await {
-            Ok(Ok(_)) => Ok(Self { engine, address }),
+            Ok(Ok(_)) => Ok(Self { engine }),
             Ok(Err(error)) => Err(unreachable(&address, &error)),
             Err(_) => Err(unreachable(&address, &Error::RequestTimeoutError)),
         }
-    }
-
-    /// Where the engine is, as `DOCKER_HOST` would name it.
-    pub fn address(&self) -> &str {
-        &self.address
     }
 
     /// An image by name, tag or id. `None` if the engine has no such image.

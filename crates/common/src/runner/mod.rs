@@ -23,6 +23,13 @@ use crate::names::Secret;
 /// The most that GitHub keeps of a step's summary: 1 MiB. A larger one is not shown at all.
 const SUMMARY_LIMIT: usize = 1024 * 1024;
 
+/// The name that this process was started by, without its folder.
+#[expect(clippy::disallowed_methods, reason = "the one home of the process's arguments")]
+pub fn program_name() -> Option<String> {
+    let path = std::env::args_os().next()?;
+    Some(std::path::Path::new(&path).file_name()?.to_string_lossy().into_owned())
+}
+
 /// The runner, as this process sees it.
 pub struct Runner {
     environment: Environment,
