@@ -1,6 +1,6 @@
 # The suite as one container image: one static program under the names of the five actions, and the roots that TLS trusts,
-# nothing else. Both final stages
-# hold the same tree, which `cargo xtask rootfs` alone lays out; they differ in where it was compiled.
+# nothing else. Both final stages hold the same tree, which `cargo xtask rootfs` alone lays out; they differ in where it was
+# compiled.
 #
 # No USER: GitHub requires that a container action runs as root, or it cannot reach GITHUB_WORKSPACE.
 # https://docs.github.com/en/actions/reference/workflows-and-actions/dockerfile-support#user

@@ -178,8 +178,9 @@ fn broken(doing: &str, error: &gix::Error) -> Failure {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "repositories to read are made by git itself")]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "repositories to read are made by git itself")]
+
     use std::fs;
     use std::process::Command;
 

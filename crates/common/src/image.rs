@@ -68,7 +68,7 @@ impl ImageSource {
             (Self::Commit { .. }, FoundImage::Found { uri, image }) => Ok(Some(format!("{uri}@{}", image.digest))),
             (Self::Commit { repository, .. }, FoundImage::NoRepository) => {
                 Err(Failure::input(format!("there is no repository `{repository}`"))
-                    .hint("check `repository` and the region; ecr-push makes a missing one"))
+                    .hint("check `repository` and the region"))
             }
             (Self::Commit { repository, commit }, FoundImage::NoImage | FoundImage::NotAsked) => {
                 Err(Failure::input(format!("repository `{repository}` has no image for commit {}", commit.short()))

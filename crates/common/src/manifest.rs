@@ -56,7 +56,7 @@ pub fn print<I: CommandFactory>(action: &Action) -> Printed {
         ("inputs", inputs_table(&command)),
         ("outputs", outputs_table(action)),
         ("permissions", permissions_block(action)),
-        ("iam", iam_table(action) + "\n" + &crate::markdown::details("the same as a policy document", &policy(action))),
+        ("iam", iam(action)),
     ];
     Printed { action_yml: action_yml(action, &command), blocks }
 }
@@ -111,6 +111,14 @@ fn permissions_block(action: &Action) -> String {
         let _ = writeln!(block, "  {scope} # {why}");
     }
     block + "```\n"
+}
+
+/// The permissions of the role, as a table and as a policy document.
+fn iam(action: &Action) -> String {
+    if action.iam.is_empty() {
+        return "None: this action does not call AWS.\n".to_owned();
+    }
+    iam_table(action) + "\n" + &crate::markdown::details("the same as a policy document", &policy(action))
 }
 
 fn iam_table(action: &Action) -> String {
