@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use common::duration::human;
-use common::markdown::{block, code, details, escape, table};
+use common::markdown::{block, code, details, escape, prose, table};
 use common::policy;
 use common::report::{Report, Verdict};
 use serde_json::{Map, Value, json};
@@ -105,7 +105,7 @@ fn summary(plan: &Plan, verdict: &Verdict) -> String {
         code(plan.head.short())
     );
     if let Verdict::Bad { why, hint } | Verdict::Cancelled { why, hint } = verdict {
-        let _ = writeln!(text, "{}\n\n**Next step:** {}\n", escape(why), escape(hint));
+        let _ = writeln!(text, "{}\n\n**Next step:** {}\n", prose(why), prose(hint));
     }
     let compared = match &plan.base {
         Base::Known { commit, sentence, .. } => {

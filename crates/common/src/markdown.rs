@@ -14,8 +14,8 @@ pub fn escape(text: &str) -> String {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '&' => escaped.push_str("&amp;"),
-            // A zero-width joiner after the sign keeps `@name` readable and notifies nobody.
-            '@' => escaped.push_str("@\u{200d}"),
+            // A zero-width joiner after the sign keeps `@name` readable and notifies nobody. Within a word it mentions nobody.
+            '@' if !escaped.ends_with(|before: char| before.is_ascii_alphanumeric()) => escaped.push_str("@\u{200d}"),
             '\r' | '\n' => escaped.push(' '),
             _ => escaped.push(character),
         }

@@ -27,7 +27,7 @@ pub const ACTION: Action = Action {
     description: "Pushes images to Amazon ECR, checked, once per commit, and says their digests.",
     icon: "package",
     color: "blue",
-    results: &["pushed", "unchanged", "blocked", "failed"],
+    results: &["pushed", "unchanged", "planned", "blocked", "failed"],
     failed: "failed",
     outputs: &[
         ("digest", "The digest of the image in the registry; blank if there are several services."),

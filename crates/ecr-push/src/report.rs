@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use common::duration::human;
-use common::markdown::{block, code, escape, table};
+use common::markdown::{block, code, escape, prose, table};
 use common::policy;
 use common::report::{Report, Verdict};
 use serde_json::{Map, Value, json};
@@ -18,7 +18,7 @@ pub(crate) fn planned(config: &Config, plan: &Plan) -> Report {
     let is_push = plan.changes.iter().any(|change| matches!(change.step, Step::Push { .. }));
     let (result, sign) = match (plan.is_blocked(), is_push) {
         (true, _) => ("blocked", "❌"),
-        (false, true) => ("pushed", "📋"),
+        (false, true) => ("planned", "📋"),
         (false, false) => ("unchanged", "📋"),
     };
     let verdict = blocked(plan);
@@ -28,7 +28,7 @@ pub(crate) fn planned(config: &Config, plan: &Plan) -> Report {
         if plan.is_blocked() { "blocked, nothing was pushed" } else { "what a push would do" }
     );
     if let Verdict::Bad { why, hint } = &verdict {
-        let _ = writeln!(summary, "{}\n\n**Next step:** {}\n", escape(why), escape(hint));
+        let _ = writeln!(summary, "{}\n\n**Next step:** {}\n", prose(why), prose(hint));
     }
     for change in &plan.changes {
         if let Step::Block(_, violations) = &change.step {
@@ -159,7 +159,7 @@ fn summary(config: &Config, outcome: &Outcome, result: &str) -> String {
     let commit = code(config.commit.short());
     let mut text = format!("### {sign} {}: {result}, commit {commit} in {}\n\n", ACTION.name, human(outcome.took));
     if let Verdict::Bad { why, hint } | Verdict::Cancelled { why, hint } = verdict(config, outcome) {
-        let _ = writeln!(text, "{}\n\n**Next step:** {}\n", escape(&why), escape(&hint));
+        let _ = writeln!(text, "{}\n\n**Next step:** {}\n", prose(&why), prose(&hint));
     }
     let rows: Vec<Vec<String>> = outcome.images.iter().map(row).collect();
     text += &table(&["service", "result", "repository", "digest", "size", "took"], &rows);

@@ -130,7 +130,7 @@ async fn an_image_against_the_policy_blocks_all() {
 async fn a_dry_run_pushes_nothing() {
     let shop = shop().await;
     let (ran, writes) = shop.push(&[("dry-run", "true"), ("tags", "main")]).await;
-    assert_eq!((ran.output("result"), ran.exit_code), ("pushed", 0), "{}", ran.log);
+    assert_eq!((ran.output("result"), ran.exit_code), ("planned", 0), "{}", ran.log);
     assert_eq!(writes, [""; 0]);
     assert_snapshot!("dry_run_summary", steady(&ran.summary));
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use common::duration::human;
-use common::markdown::{block, code, escape, table};
+use common::markdown::{block, code, escape, prose, table};
 use common::report::{Report, Verdict as Answer};
 use serde_json::{Map, Value, json};
 
@@ -110,7 +110,7 @@ fn summary(config: &Config, outcome: &Outcome, result: &str) -> String {
     let mut text = format!("### {sign} {}: {result}{commit}{place} after {took}\n\n", ACTION.name);
     for gate in outcome.gates.iter().filter(|gate| gate.verdict > Verdict::Warn || gate.is_cancelled) {
         let (why, hint) = explain(config, gate);
-        let _ = writeln!(text, "{}\n\n**Next step:** {}\n", escape(&why), escape(&hint));
+        let _ = writeln!(text, "{}\n\n**Next step:** {}\n", prose(&why), prose(&hint));
     }
     let rows: Vec<Vec<String>> = outcome.gates.iter().flat_map(rows).collect();
     text += &table(&["service", "check", "expected", "observed", "samples", "verdict"], &rows);
