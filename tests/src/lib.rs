@@ -42,7 +42,8 @@ fn with_blocks(readme: &str, printed: &Printed) -> Result<String> {
     for (name, block) in &printed.blocks {
         let mark = format!("<!-- printed: {name} -->\n");
         let (before, rest) = text.split_once(&mark).with_context(|| format!("{readme} has no `{}`", mark.trim()))?;
-        let (_, after) = rest.split_once("<!-- end -->").with_context(|| format!("{readme}: `{}` has no end", mark.trim()))?;
+        let (_, after) =
+            rest.split_once("<!-- end -->").with_context(|| format!("{readme}: `{}` has no end", mark.trim()))?;
         text = format!("{before}{mark}{}\n<!-- end -->{after}", block.trim_end());
     }
     Ok(text)

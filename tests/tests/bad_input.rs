@@ -77,7 +77,10 @@ impl Job {
         let log = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         let annotations: Vec<&str> = log.lines().filter(|line| line.starts_with("::error ")).collect();
         assert_eq!(annotations.len(), 1, "{action}: {log}");
-        assert!(annotations[0].contains(says) && annotations[0].contains("%0Ahint: "), "{action} does not say `{says}`: {log}");
+        assert!(
+            annotations[0].contains(says) && annotations[0].contains("%0Ahint: "),
+            "{action} does not say `{says}`: {log}"
+        );
         assert_eq!(output.status.code(), Some(exit_code), "{action}: {log}");
         assert!(took < Duration::from_secs(5), "{action} took {took:?}: {log}");
         assert!(fs::read_to_string(output_file).unwrap().contains("result<<"), "{action} wrote no result");
@@ -162,7 +165,9 @@ fn a_wrong_region() {
 #[test]
 fn an_endpoint_that_cannot_be_reached() {
     let job = Job::new();
-    for (action, call) in [("ecr-push", "ecr:"), ("ecs-deploy", "ecs:DescribeServices"), ("health-gate", "ecs:DescribeServices")] {
+    for (action, call) in
+        [("ecr-push", "ecr:"), ("ecs-deploy", "ecs:DescribeServices"), ("health-gate", "ecs:DescribeServices")]
+    {
         job.check(action, 4, call);
     }
 }

@@ -27,8 +27,11 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 /// Asserts that a text stands in no source below `folder`, but for those whose path contains one of `homes`.
 fn lives_only_in(homes: &[&str], folder: &str, text: &str) {
     let is_home = |path: &Path| homes.iter().any(|home| path.display().to_string().contains(home));
-    let strays: Vec<PathBuf> =
-        sources(folder).into_iter().filter(|(path, source)| !is_home(path) && source.contains(text)).map(|(path, _)| path).collect();
+    let strays: Vec<PathBuf> = sources(folder)
+        .into_iter()
+        .filter(|(path, source)| !is_home(path) && source.contains(text))
+        .map(|(path, _)| path)
+        .collect();
     assert!(strays.is_empty(), "`{text}` stands in {strays:?}, and belongs into {homes:?}");
 }
 
@@ -70,7 +73,9 @@ fn an_action_has_its_rooms_and_plans_without_waiting() {
 fn production_does_not_know_that_it_is_tested() {
     let offenders: Vec<PathBuf> = sources("crates")
         .into_iter()
-        .filter(|(_, source)| source.matches("#[cfg(test)]").count() != source.matches("#[cfg(test)]\nmod tests").count())
+        .filter(|(_, source)| {
+            source.matches("#[cfg(test)]").count() != source.matches("#[cfg(test)]\nmod tests").count()
+        })
         .map(|(path, _)| path)
         .collect();
     assert!(offenders.is_empty(), "`#[cfg(test)]` outside of `mod tests`: {offenders:?}");

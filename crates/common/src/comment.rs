@@ -27,7 +27,9 @@ pub(crate) async fn keep_up_to_date(action: &Action, edges: &Edges, github: &Git
         Refused::Forbidden(_) if event.is_from_fork() => {
             "the pull request comes from a fork, whose token may not comment: see the job's summary".to_owned()
         }
-        Refused::Forbidden(failure) | Refused::Failed(failure) => format!("the pull request has no comment of this run: {failure}"),
+        Refused::Forbidden(failure) | Refused::Failed(failure) => {
+            format!("the pull request has no comment of this run: {failure}")
+        }
     };
     edges.runner.annotate(&Annotation { level: Level::Notice, title: action.name, message: &message });
 }
@@ -118,7 +120,10 @@ mod tests {
     fn a_section_is_replaced_in_its_place_and_the_others_stay() {
         let comment = render(&[("a".into(), FIRST, "one".into()), ("b".into(), FIRST, "two\n\nlines".into())]);
         let merged = merge(sections(&comment), "a", SECOND, "new").unwrap();
-        assert_eq!(sections(&render(&merged)), [("a".into(), SECOND, "new".into()), ("b".into(), FIRST, "two\n\nlines".into())]);
+        assert_eq!(
+            sections(&render(&merged)),
+            [("a".into(), SECOND, "new".into()), ("b".into(), FIRST, "two\n\nlines".into())]
+        );
     }
 
     #[test]

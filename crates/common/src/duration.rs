@@ -56,9 +56,14 @@ mod tests {
 
     #[test]
     fn writes_what_a_person_would_say() {
-        for (milliseconds, text) in
-            [(420, "420 ms"), (8_120, "8.1 s"), (42_000, "42 s"), (90_000, "1 m 30 s"), (120_000, "2 m"), (7_500_000, "2 h 5 m")]
-        {
+        for (milliseconds, text) in [
+            (420, "420 ms"),
+            (8_120, "8.1 s"),
+            (42_000, "42 s"),
+            (90_000, "1 m 30 s"),
+            (120_000, "2 m"),
+            (7_500_000, "2 h 5 m"),
+        ] {
             assert_eq!(human(Duration::from_millis(milliseconds)), text);
         }
     }

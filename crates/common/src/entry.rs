@@ -93,6 +93,7 @@ fn publish(action: &Action, runner: &Runner, outcome: Result<Report, Failure>) -
 }
 
 fn summary_of(action: &Action, failure: &Failure) -> String {
-    let hint = failure.hint.as_ref().map(|hint| format!("\n**Next step:** {}\n", markdown::prose(hint))).unwrap_or_default();
+    let hint =
+        failure.hint.as_ref().map(|hint| format!("\n**Next step:** {}\n", markdown::prose(hint))).unwrap_or_default();
     format!("### ❌ {}: could not start\n\n{}{hint}", action.name, markdown::block("", &format!("{:#}", failure.error)))
 }

@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn reads_from_the_outside_in_and_ends_with_the_next_step() {
-        let failure = Failure::denied("access denied").hint("allow `ecs:UpdateService`").context("update service `auth`");
+        let failure =
+            Failure::denied("access denied").hint("allow `ecs:UpdateService`").context("update service `auth`");
         assert_eq!(failure.to_string(), "update service `auth`: access denied\nhint: allow `ecs:UpdateService`");
     }
 

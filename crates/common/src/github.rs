@@ -159,7 +159,9 @@ fn refusal(status: StatusCode, answer: &Value, scope: &str, doing: &str) -> Refu
 fn next_page(link: &str) -> Option<String> {
     link.split(',').find_map(|part| {
         let (target, parameters) = part.split_once(';')?;
-        parameters.contains("rel=\"next\"").then(|| target.trim().trim_start_matches('<').trim_end_matches('>').to_owned())
+        parameters
+            .contains("rel=\"next\"")
+            .then(|| target.trim().trim_start_matches('<').trim_end_matches('>').to_owned())
     })
 }
 

@@ -6,10 +6,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
@@ -87,7 +87,11 @@ impl Http {
 
     /// Sends a request and collects its answer, whatever its status. Redirects are answers too.
     #[expect(clippy::disallowed_methods, reason = "a time limit is not a wait: it ends one")]
-    pub async fn send(&self, request: http::Request<Bytes>, limit: Duration) -> Result<http::Response<Bytes>, Unanswered> {
+    pub async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limit: Duration,
+    ) -> Result<http::Response<Bytes>, Unanswered> {
         let request = HttpRequest::try_from(request.map(SdkBody::from))
             .map_err(|error| Unanswered::Unsendable(error.to_string()))?;
         let answer = async {

@@ -68,9 +68,15 @@ where
         // A JSON list is what build-affected's outputs are: they are passed on as they are.
         let items: Vec<String> = match text.trim_start().starts_with('[') {
             true => serde_json::from_str(text).map_err(|error| format!("not a JSON list of texts: {error}"))?,
-            false => text.split(['\n', ',']).map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect(),
+            false => {
+                text.split(['\n', ',']).map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+            }
         };
-        items.iter().map(|item| item.parse().map_err(|error: T::Err| error.to_string())).collect::<Result<_, _>>().map(Self)
+        items
+            .iter()
+            .map(|item| item.parse().map_err(|error: T::Err| error.to_string()))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
@@ -185,7 +191,9 @@ mod tests {
 
     #[test]
     fn a_list_may_be_json() {
-        let list = |text: &str| text.parse::<List<ServiceKey>>().map(|list| list.0.into_iter().map(String::from).collect::<Vec<_>>());
+        let list = |text: &str| {
+            text.parse::<List<ServiceKey>>().map(|list| list.0.into_iter().map(String::from).collect::<Vec<_>>())
+        };
         assert_eq!(list(r#"["auth","api"]"#).unwrap(), ["auth", "api"]);
         assert_eq!(list("[]").unwrap(), [""; 0]);
         assert!(list("[1]").unwrap_err().starts_with("not a JSON list of texts: "));

@@ -122,14 +122,16 @@ fn iam(action: &Action) -> String {
 }
 
 fn iam_table(action: &Action) -> String {
-    let rows: Vec<Vec<String>> = action.iam.iter().map(|(name, why)| vec![format!("`{name}`"), (*why).to_owned()]).collect();
+    let rows: Vec<Vec<String>> =
+        action.iam.iter().map(|(name, why)| vec![format!("`{name}`"), (*why).to_owned()]).collect();
     crate::markdown::table(&["IAM action", "what for"], &rows)
 }
 
 /// A policy document that allows exactly the listed actions; a reader narrows the resources.
 fn policy(action: &Action) -> String {
     let actions: Vec<&str> = action.iam.iter().map(|(name, _)| *name).collect();
-    let policy = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": actions, "Resource": "*" }] });
+    let policy =
+        json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": actions, "Resource": "*" }] });
     crate::markdown::block("json", &format!("{policy:#}"))
 }
 

@@ -25,7 +25,8 @@ pub fn escape(text: &str) -> String {
 
 /// Text of our own with names in backticks: those become inline code, everything else is escaped.
 pub fn prose(text: &str) -> String {
-    let part = |(index, part): (usize, &str)| if index % 2 == 1 && !part.is_empty() { code(part) } else { escape(part) };
+    let part =
+        |(index, part): (usize, &str)| if index % 2 == 1 && !part.is_empty() { code(part) } else { escape(part) };
     text.split('`').enumerate().map(part).collect()
 }
 

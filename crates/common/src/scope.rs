@@ -62,10 +62,11 @@ impl Scope {
                 self.require_delivery("set the inputs `cluster` and `service`")?;
                 Ok(Vec::new())
             }
-            ([_, _, ..], _, Some(input)) => {
-                Err(Failure::input(format!("input `{input}` speaks of one service, and there are {} to act on", self.services.len()))
-                    .hint("name that one in the input `services`"))
-            }
+            ([_, _, ..], _, Some(input)) => Err(Failure::input(format!(
+                "input `{input}` speaks of one service, and there are {} to act on",
+                self.services.len()
+            ))
+            .hint("name that one in the input `services`")),
             (services, _, _) => Ok(services.to_vec()),
         }
     }
@@ -94,8 +95,12 @@ impl Scope {
                 Err(Failure::input("no environment was named, and the run's branch is none's")
                     .hint(format!("set the input `environment` to one of `{}`", known.join("`, `"))))
             }
-            (None, None, None) => Err(Failure::input("there is no delivery.toml in the workspace, and the input `cluster` is blank")
-                .hint("run actions/checkout before this step and add delivery.toml, or set `cluster` and `service`")),
+            (None, None, None) => {
+                Err(Failure::input("there is no delivery.toml in the workspace, and the input `cluster` is blank")
+                    .hint(
+                        "run actions/checkout before this step and add delivery.toml, or set `cluster` and `service`",
+                    ))
+            }
         }
     }
 
@@ -116,7 +121,8 @@ impl Scope {
     /// The commit to deliver, where there is no doing without.
     pub fn require_commit(&self) -> Result<&CommitSha, Failure> {
         self.commit.as_ref().ok_or_else(|| {
-            Failure::input("no commit is known").hint("set the input `commit`: outside of a workflow there is no event to take it from")
+            Failure::input("no commit is known")
+                .hint("set the input `commit`: outside of a workflow there is no event to take it from")
         })
     }
 

@@ -175,6 +175,8 @@ pub fn set_image(definition: &mut Value, container: Option<&ContainerName>, imag
 pub fn comparable(definition: &Value) -> Value {
     let mut definition = without_empty(registrable(definition.clone()));
     if let Some(members) = definition.as_object_mut() {
+        // No member of a task definition itself can be blank: emulators answer so (`pidMode: ""`) what was not given.
+        members.retain(|_, value| value != "");
         for name in ["tags", "volumes", "placementConstraints", "requiresCompatibilities"] {
             members.get_mut(name).map(sort);
         }
@@ -263,7 +265,7 @@ mod tests {
         });
         let held = json!({
             "taskDefinitionArn": "arn", "revision": 3, "status": "ACTIVE", "deleteRequestedAt": 1,
-            "family": "auth", "cpu": "256", "volumes": [], "placementConstraints": [],
+            "family": "auth", "cpu": "256", "volumes": [], "placementConstraints": [], "pidMode": "",
             "containerDefinitions": [{
                 "name": "app", "image": "x", "cpu": 0, "essential": true, "mountPoints": [], "volumesFrom": [], "systemControls": [],
                 "environment": [{ "value": "1", "name": "A" }, { "name": "B", "value": "" }],

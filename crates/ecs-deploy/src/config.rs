@@ -43,7 +43,8 @@ impl Config {
     pub(crate) fn read(inputs: Inputs, edges: &Edges) -> Result<Self, Failure> {
         let Inputs { common, cluster, service, task_definition, container, image, force } = inputs;
         let scope = Scope::resolve(&common, edges)?;
-        let overrides = Overrides { service, task_definition, container, image: image.map(ImageSource::given).transpose()? };
+        let overrides =
+            Overrides { service, task_definition, container, image: image.map(ImageSource::given).transpose()? };
         Ok(Self {
             cluster: scope.cluster(cluster)?,
             environment: scope.environment.as_ref().map(|(name, _)| name.to_string()),
@@ -73,7 +74,9 @@ struct Overrides {
 impl Overrides {
     fn given(&self) -> Option<&'static str> {
         let Self { service, task_definition, container, image } = self;
-        service.as_ref().map(|_| "service")
+        service
+            .as_ref()
+            .map(|_| "service")
             .or(task_definition.as_ref().map(|_| "task-definition"))
             .or(container.as_ref().map(|_| "container"))
             .or(image.as_ref().map(|_| "image"))

@@ -82,11 +82,12 @@ fn causes(tasks: &[Task]) -> Vec<Cause> {
 
 /// How a task ended, in one line.
 fn cause(task: &Task) -> String {
-    let containers = task.containers.iter().filter(|container| container.exit_code != Some(0)).filter_map(|container| {
-        let exit = container.exit_code.map(|code| format!("exit code {code}{}", signal(code)));
-        let parts: Vec<String> = exit.into_iter().chain(container.reason.clone()).collect();
-        (!parts.is_empty()).then(|| format!("container `{}`: {}", container.name, parts.join(", ")))
-    });
+    let containers =
+        task.containers.iter().filter(|container| container.exit_code != Some(0)).filter_map(|container| {
+            let exit = container.exit_code.map(|code| format!("exit code {code}{}", signal(code)));
+            let parts: Vec<String> = exit.into_iter().chain(container.reason.clone()).collect();
+            (!parts.is_empty()).then(|| format!("container `{}`: {}", container.name, parts.join(", ")))
+        });
     let mut parts: Vec<String> = containers.collect();
     // Where a container tells its own end, the task's "Essential container in task exited" adds nothing.
     if task.stop_code.as_deref() != Some("EssentialContainerExited") || parts.is_empty() {

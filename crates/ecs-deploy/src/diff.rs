@@ -50,9 +50,16 @@ fn compare(path: &str, from: Option<&Value>, to: Option<&Value>, found: &mut Vec
             names.sort();
             names.dedup();
             for name in names {
-                let at = |list: &[(String, Value)]| list.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+                let at = |list: &[(String, Value)]| {
+                    list.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+                };
                 let inner = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                compare(&inner.replace("containerDefinitions", "containers"), at(&before).as_ref(), at(&after).as_ref(), found);
+                compare(
+                    &inner.replace("containerDefinitions", "containers"),
+                    at(&before).as_ref(),
+                    at(&after).as_ref(),
+                    found,
+                );
             }
         }
     }
@@ -76,13 +83,13 @@ fn members(value: &Value) -> Option<Vec<(String, Value)>> {
     }
 }
 
-
-
 /// A value as a reader may see it: plain environment variables do carry secrets, whatever the advice.
 fn shown(path: &str, value: &Value) -> String {
     let name = path.rsplit('.').next().unwrap_or(path).to_uppercase();
     let is_secret = path.contains(".environment.")
-        && ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL", "DSN", "_URL", "URI"].iter().any(|word| name.contains(word));
+        && ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL", "DSN", "_URL", "URI"]
+            .iter()
+            .any(|word| name.contains(word));
     match value {
         _ if is_secret => "***".to_owned(),
         Value::String(text) => format!("`{text}`"),

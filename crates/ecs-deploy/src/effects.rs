@@ -97,7 +97,10 @@ impl Release<'_> {
         let fate = self.watch(&change, &started).await;
         let diagnosis = match fate.is_good() {
             true => Diagnosis::default(),
-            false => diagnose(self.aws, self.cluster, &change.service, &started.deployment.id, started.deployment.created_at).await,
+            false => {
+                diagnose(self.aws, self.cluster, &change.service, &started.deployment.id, started.deployment.created_at)
+                    .await
+            }
         };
         let outcome = self.outcome(change, Some(started.revision), fate);
         ServiceOutcome { began, took: self.began.elapsed().saturating_sub(began), diagnosis, ..outcome }

@@ -71,15 +71,20 @@ pub(crate) fn plan(config: &Config, mut facts: Facts) -> Result<Plan, Failure> {
 fn change(config: &Config, target: &Target, facts: ServiceFacts) -> Result<Change, Failure> {
     let ServiceFacts { service, running, existing, image } = facts;
     let (Some(service), Some(running)) = (service, running) else {
-        return Err(Failure::input(format!("there is no active ECS service `{}` in cluster `{}`", target.service, config.cluster))
-            .hint("check `service`, `cluster` and the region: names are case-sensitive"));
+        return Err(Failure::input(format!(
+            "there is no active ECS service `{}` in cluster `{}`",
+            target.service, config.cluster
+        ))
+        .hint("check `service`, `cluster` and the region: names are case-sensitive"));
     };
     if service.controller != "ECS" {
         return Err(Failure::input(format!("its deployments are controlled by {}", service.controller))
             .hint("move the service to the deployment controller ECS, which has blue/green too: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/migrate-codedeploy-to-ecs-bluegreen.html>"));
     }
-    let from: TaskDefinitionRevision =
-        service.task_definition.parse().map_err(|error| Failure::remote(error).context("read what the service runs"))?;
+    let from: TaskDefinitionRevision = service
+        .task_definition
+        .parse()
+        .map_err(|error| Failure::remote(error).context("read what the service runs"))?;
     let image = target.image.reference(&image)?;
     let container = target.container.as_ref();
     let wanted = target.source.render(&running, existing.as_ref(), image.as_deref(), container, &target.variables)?;
@@ -87,7 +92,8 @@ fn change(config: &Config, target: &Target, facts: ServiceFacts) -> Result<Chang
     let is_same = comparable(&running) == comparable(&wanted);
     let step = match &target.source {
         Source::Existing(_) => {
-            let revision: TaskDefinitionRevision = text(&wanted["taskDefinitionArn"]).parse().map_err(Failure::remote)?;
+            let revision: TaskDefinitionRevision =
+                text(&wanted["taskDefinitionArn"]).parse().map_err(Failure::remote)?;
             match revision == from {
                 true if config.force => Step::Restart,
                 true => Step::Keep,
@@ -98,16 +104,26 @@ fn change(config: &Config, target: &Target, facts: ServiceFacts) -> Result<Chang
         Source::File(_) | Source::Running if is_same => Step::Keep,
         Source::File(_) | Source::Running => Step::Register(registrable(wanted)),
     };
-    Ok(Change { key: target.key.clone(), service: target.service.clone(), from, step, differences, remarks: remarks(&service) })
+    Ok(Change {
+        key: target.key.clone(),
+        service: target.service.clone(),
+        from,
+        step,
+        differences,
+        remarks: remarks(&service),
+    })
 }
 
 fn remarks(service: &common::aws::Service) -> Vec<String> {
     let mut remarks = Vec::new();
     if service.desired == 0 {
-        remarks.push("its desired count is 0: ECS will call the deployment a success without running a task".to_owned());
+        remarks
+            .push("its desired count is 0: ECS will call the deployment a success without running a task".to_owned());
     }
     if !service.circuit_breaker.is_some_and(|breaker| breaker.enabled && breaker.rollback) {
-        remarks.push("it has no deployment circuit breaker with rollback: a bad version will not be put back by ECS".to_owned());
+        remarks.push(
+            "it has no deployment circuit breaker with rollback: a bad version will not be put back by ECS".to_owned(),
+        );
     }
     remarks
 }

@@ -21,7 +21,8 @@ pub(crate) fn planned(config: &Config, plan: &Plan) -> Report {
     let word = |step: &Step| if matches!(step, Step::Keep) { "unchanged" } else { "planned" };
     let services: Map<String, Value> =
         plan.changes().map(|change| (change.key.to_string(), json!(word(&change.step)))).collect();
-    let summary = format!("### 📋 {}: {result}\n\n{}\n\n{}", ACTION.name, about(config), block("diff", &plan.to_string()));
+    let summary =
+        format!("### 📋 {}: {result}\n\n{}\n\n{}", ACTION.name, about(config), block("diff", &plan.to_string()));
     Report {
         result,
         verdict: Verdict::Good,
@@ -34,7 +35,10 @@ pub(crate) fn planned(config: &Config, plan: &Plan) -> Report {
 /// The report of a deployment.
 pub(crate) fn report(config: &Config, outcome: &Outcome, aws: &Aws) -> Report {
     let result = result(outcome);
-    let revisions = outcome.services.iter().map(|service| (service.key.to_string(), json!(service.to.as_ref().unwrap_or(&service.from))));
+    let revisions = outcome
+        .services
+        .iter()
+        .map(|service| (service.key.to_string(), json!(service.to.as_ref().unwrap_or(&service.from))));
     let services = outcome.services.iter().map(|service| (service.key.to_string(), json!(word(&service.fate))));
     let (revisions, services): (Map<String, Value>, Map<String, Value>) = (revisions.collect(), services.collect());
     let json = json!({
@@ -60,7 +64,8 @@ pub(crate) fn report(config: &Config, outcome: &Outcome, aws: &Aws) -> Report {
 /// The one word for a release: its worst service's.
 fn result(outcome: &Outcome) -> &'static str {
     let words: Vec<&str> = outcome.services.iter().map(|service| word(&service.fate)).collect();
-    let by_gravity = ["rollback-failed", "failed", "rolled-back", "superseded", "timed-out", "cancelled", "not-started", "deployed"];
+    let by_gravity =
+        ["rollback-failed", "failed", "rolled-back", "superseded", "timed-out", "cancelled", "not-started", "deployed"];
     match by_gravity.into_iter().find(|word| words.contains(word)) {
         Some("not-started") => "cancelled",
         Some(word) => word,
@@ -100,17 +105,23 @@ fn explain(service: &ServiceOutcome, config: &Config) -> (String, String) {
     let cause = diagnosis.causes.first().map(|cause| format!(": {}", cause.text)).unwrap_or_default();
     let mend = "mend the cause, which the job summary shows with the container's last lines, and deploy again";
     match fate {
-        Fate::Unchanged | Fate::Ended(Ending::Deployed) => (format!("`{key}` runs {to}"), "nothing is to be done".to_owned()),
+        Fate::Unchanged | Fate::Ended(Ending::Deployed) => {
+            (format!("`{key}` runs {to}"), "nothing is to be done".to_owned())
+        }
         Fate::Ended(Ending::RolledBack { why }) => {
             (format!("`{key}`: {to} was rolled back to {from}{cause} ({why})"), mend.to_owned())
         }
         Fate::Ended(Ending::RollbackFailed { why }) => (
             format!("`{key}`: {to} failed, and putting {from} back failed too{cause} ({why})"),
-            format!("look at the service now; deploy a revision that is known to be good with `task-definition: {from}`"),
+            format!(
+                "look at the service now; deploy a revision that is known to be good with `task-definition: {from}`"
+            ),
         ),
         Fate::Ended(Ending::Failed { why }) => (
             format!("`{key}`: {to} failed and was not rolled back{cause} ({why})"),
-            format!("{mend}; to put back what ran before, deploy `task-definition: {from}`; enable the deployment circuit breaker with rollback"),
+            format!(
+                "{mend}; to put back what ran before, deploy `task-definition: {from}`; enable the deployment circuit breaker with rollback"
+            ),
         ),
         Fate::Ended(Ending::Superseded { by }) => (
             format!("`{key}`: the deployment of {to} was replaced by another one, of {}", short(by)),
@@ -122,11 +133,13 @@ fn explain(service: &ServiceOutcome, config: &Config) -> (String, String) {
         ),
         Fate::Cancelled => (
             format!("`{key}`: cancelled while {to} was being deployed"),
-            "the deployment goes on in ECS: look at it there, or run this action again to follow it to its end".to_owned(),
+            "the deployment goes on in ECS: look at it there, or run this action again to follow it to its end"
+                .to_owned(),
         ),
         Fate::Broken { failure, is_started } => {
             let hint = failure.hint.clone().unwrap_or_else(|| "run the action again".to_owned());
-            let state = if *is_started { "the deployment goes on in ECS, unwatched" } else { "the service was not touched" };
+            let state =
+                if *is_started { "the deployment goes on in ECS, unwatched" } else { "the service was not touched" };
             (format!("`{key}`: {:#}", failure.error), format!("{hint} ({state})"))
         }
         Fate::NotStarted => (format!("`{key}` was not touched"), "run the action again".to_owned()),
@@ -152,7 +165,8 @@ fn as_json(service: &ServiceOutcome) -> Value {
 fn about(config: &Config) -> String {
     let commit = config.commit.as_ref().map(|commit| format!("commit {}", code(commit.short())));
     let cluster = format!("cluster {}", code(config.cluster.as_str()));
-    let parts: Vec<String> = config.environment.as_deref().map(escape).into_iter().chain([cluster]).chain(commit).collect();
+    let parts: Vec<String> =
+        config.environment.as_deref().map(escape).into_iter().chain([cluster]).chain(commit).collect();
     parts.join(" · ")
 }
 
@@ -169,7 +183,13 @@ fn summary(config: &Config, outcome: &Outcome, aws: &Aws, result: &str) -> Strin
             let to = service.to.as_ref().unwrap_or(&service.from);
             let url = aws.service_url(config.cluster.as_str(), &service.service);
             let took = if service.took.is_zero() { "–".to_owned() } else { human(service.took) };
-            vec![format!("[{}]({url})", escape(service.key.as_str())), word(&service.fate).to_owned(), code(service.from.short()), code(to.short()), took]
+            vec![
+                format!("[{}]({url})", escape(service.key.as_str())),
+                word(&service.fate).to_owned(),
+                code(service.from.short()),
+                code(to.short()),
+                took,
+            ]
         })
         .collect();
     text += &table(&["service", "result", "from", "to", "took"], &rows);
@@ -187,7 +207,8 @@ fn timeline(outcome: &Outcome) -> String {
     let mut chart = "gantt\n  dateFormat X\n  axisFormat %M:%S\n".to_owned();
     for service in moved {
         let style = if service.fate.is_good() { "" } else { "crit, " };
-        let (from, to) = (service.began.as_secs(), (service.began + service.took).as_secs().max(service.began.as_secs() + 1));
+        let (from, to) =
+            (service.began.as_secs(), (service.began + service.took).as_secs().max(service.began.as_secs() + 1));
         let _ = writeln!(chart, "  {} :{style}{from}, {to}", service.key);
     }
     format!("\n{}", block("mermaid", &chart))
@@ -199,14 +220,23 @@ fn diagnosis(service: &ServiceOutcome) -> String {
     let rows: Vec<Vec<String>> =
         diagnosis.causes.iter().map(|cause| vec![cause.tasks.to_string(), prose(&cause.text)]).collect();
     if !rows.is_empty() {
-        let _ = write!(text, "\n**{}: why its tasks stopped**\n\n{}", escape(service.key.as_str()), table(&["tasks", "cause"], &rows));
+        let _ = write!(
+            text,
+            "\n**{}: why its tasks stopped**\n\n{}",
+            escape(service.key.as_str()),
+            table(&["tasks", "cause"], &rows)
+        );
     }
     for (stream, lines) in &diagnosis.logs {
         let title = format!("the last lines of {}", stream.stream);
         let _ = write!(text, "\n{}", details(&title, &block("", &lines.join("\n"))));
     }
     if !diagnosis.events.is_empty() {
-        let _ = write!(text, "\n{}", details(&format!("what ECS said of {}", service.key), &block("", &diagnosis.events.join("\n"))));
+        let _ = write!(
+            text,
+            "\n{}",
+            details(&format!("what ECS said of {}", service.key), &block("", &diagnosis.events.join("\n")))
+        );
     }
     for unknown in &diagnosis.unknown {
         let _ = write!(text, "\n*Not known: {}*\n", escape(unknown));

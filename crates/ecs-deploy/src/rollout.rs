@@ -51,7 +51,13 @@ pub(crate) fn judge(rollout: &Rollout, seen: &Seen) -> Judged<Ending> {
 
 /// By AWS's record. A word that is newer than this program decides nothing: look again.
 fn by_record(record: &ServiceDeployment, ours: Option<&Deployment>, service: &Service) -> Judged<Ending> {
-    let reason = || record.rollback_reason.clone().or_else(|| record.reason.clone()).unwrap_or_else(|| "ECS gave no reason".to_owned());
+    let reason = || {
+        record
+            .rollback_reason
+            .clone()
+            .or_else(|| record.reason.clone())
+            .unwrap_or_else(|| "ECS gave no reason".to_owned())
+    };
     match record.status.as_str() {
         "SUCCESSFUL" => Judged::Done(Ending::Deployed),
         "ROLLBACK_SUCCESSFUL" => Judged::Done(Ending::RolledBack { why: reason() }),
@@ -97,7 +103,10 @@ fn crash_loop(service: &Service, ours: &Deployment) -> Option<Ending> {
     // As many failures as ECS's own breaker would allow.
     let threshold = (ours.desired / 2).clamp(3, 200);
     (ours.status == "PRIMARY" && !is_watched && ours.failed >= threshold).then(|| Ending::Failed {
-        why: format!("{} tasks failed in a row, and the service has no circuit breaker to end the deployment", ours.failed),
+        why: format!(
+            "{} tasks failed in a row, and the service has no circuit breaker to end the deployment",
+            ours.failed
+        ),
     })
 }
 
@@ -177,7 +186,11 @@ mod tests {
             ("SUCCESSFUL", None, Judged::Done(Ending::Deployed)),
             ("ROLLBACK_SUCCESSFUL", Some("x"), Judged::Done(Ending::RolledBack { why: "x".into() })),
             ("ROLLBACK_FAILED", None, Judged::Done(Ending::RollbackFailed { why: "ECS gave no reason".into() })),
-            ("STOPPED", Some("Replaced by a new service deployment"), Judged::Done(Ending::Superseded { by: "auth:1".into() })),
+            (
+                "STOPPED",
+                Some("Replaced by a new service deployment"),
+                Judged::Done(Ending::Superseded { by: "auth:1".into() }),
+            ),
             ("STOPPED", Some("stopped"), Judged::Done(Ending::Failed { why: "stopped".into() })),
             ("STOP_REQUESTED", None, Judged::Wait),
             ("ROLLBACK_REQUESTED", None, Judged::Wait),

@@ -38,9 +38,10 @@ async fn the_job_ends_within_two_seconds_of_the_deployment() {
     let started = Instant::now();
     deploy(&stage, &[]).await;
     let took = started.elapsed();
-    let finished = stage.world.calls().iter().rev().find_map(|call| {
-        call.answer.pointer("/serviceDeployments/0/finishedAt").and_then(serde_json::Value::as_f64)
-    });
+    let finished =
+        stage.world.calls().iter().rev().find_map(|call| {
+            call.answer.pointer("/serviceDeployments/0/finishedAt").and_then(serde_json::Value::as_f64)
+        });
     let finished = finished.expect("a finished deployment") - WORLD_BEGINS;
     assert!(took.as_secs_f64() <= finished + 2.0, "the job took {took:?}, the deployment {finished} s");
 }

@@ -11,7 +11,7 @@ use world::{CircuitBreaker, ServiceSeed, World};
 
 use crate::pipeline::Workflow;
 use crate::repository::Repository;
-use crate::scenes::{Scene, does_not_run, runs};
+use crate::scenes::{Deployed, Scene, does_not_run, runs};
 use crate::theatre::Theatre;
 
 /// A repository with what its delivery.toml says.
@@ -20,6 +20,8 @@ struct Guest {
     delivery: Delivery,
     environment: EnvironmentName,
     cluster: String,
+    /// The world's account, and that of the environment, whose role is assumed where it has one.
+    accounts: String,
 }
 
 /// The scenes for the repository at `path`, on a cluster that is made as its delivery.toml describes it.
@@ -29,7 +31,7 @@ pub(crate) fn scenes(theatre: &Theatre, path: &Path, environment: Option<&str>) 
     let all: Vec<&ServiceKey> = guest.delivery.services.keys().collect();
     let crashing = all.first().copied().context("delivery.toml has no service")?;
     let dockerfile = guest.dockerfile(crashing)?;
-    let (everything, one) = (guest.ecs_services(&all), guest.ecs_services(&[crashing]));
+    let (everything, one) = (guest.deployed(&all), guest.deployed(&[crashing]));
     let (cluster, again, crashed) = (guest.cluster.clone(), guest.cluster.clone(), guest.cluster.clone());
     let repeated = everything.clone();
     Ok(vec![
@@ -55,7 +57,10 @@ pub(crate) fn scenes(theatre: &Theatre, path: &Path, environment: Option<&str>) 
         },
         Scene {
             change: Box::new(move |repository| {
-                repository.append(&dockerfile, "LABEL world.serves=\"exits 1 after 300 ms: a crash that the rehearsal made\"")?;
+                repository.append(
+                    &dockerfile,
+                    "LABEL world.serves=\"exits 1 after 300 ms: a crash that the rehearsal made\"",
+                )?;
                 Ok(Some("Rehearse a crash"))
             }),
             said: guest.said(&[crashing], ["affected", "pushed", "applied", "rolled-back"]),
@@ -80,13 +85,15 @@ impl Guest {
         };
         let settings = delivery.environment(&environment).map_err(|failure| anyhow!("{failure}"))?;
         let cluster = settings.cluster.to_string();
-        Ok(Self { repository, environment, cluster, delivery })
+        let own = settings.account.as_ref().map(|account| format!(",{account}")).unwrap_or_default();
+        let accounts = format!("111122223333{own}");
+        Ok(Self { repository, environment, cluster, accounts, delivery })
     }
 
     fn scene(&self, title: &'static str, told: &'static str, truth: &'static str) -> Scene {
-        let address = |service: &String| format!("@world@/_service/{}/{service}/health", self.cluster);
-        let keys: Vec<&ServiceKey> = self.delivery.services.keys().collect();
-        let urls = keys.iter().zip(self.ecs_services(&keys)).map(|(key, service)| (key.to_string(), address(&service)));
+        let address = |service: &str| format!("@world@/_service/{}/{service}/health", self.cluster);
+        let services = self.delivery.services.iter();
+        let urls = services.map(|(key, service)| (key.to_string(), address(service.ecs_service(key).as_str())));
         Scene {
             title,
             told,
@@ -95,13 +102,22 @@ impl Guest {
             truth,
             is_true: Box::new(|_, _| Ok(())),
             repository: self.repository.clone(),
-            workflow: Workflow { environment: Some(self.environment.to_string()), urls: urls.collect() },
+            workflow: Workflow {
+                environment: Some(self.environment.to_string()),
+                urls: urls.collect(),
+                accounts: self.accounts.clone(),
+            },
         }
     }
 
     /// What the steps have to say of these services: `health-gate` speaks once for each, a migration only where there is one.
-    fn said<const N: usize>(&self, services: &[&ServiceKey], words: [&'static str; N]) -> Vec<(&'static str, &'static str)> {
-        let has_migration = |key: &&ServiceKey| self.delivery.services.get(*key).is_some_and(|service| service.migration.is_some());
+    fn said<const N: usize>(
+        &self,
+        services: &[&ServiceKey],
+        words: [&'static str; N],
+    ) -> Vec<(&'static str, &'static str)> {
+        let has_migration =
+            |key: &&ServiceKey| self.delivery.services.get(*key).is_some_and(|service| service.migration.is_some());
         let mut said: Vec<(&str, &str)> = crate::binaries::ACTIONS.into_iter().zip(words).collect();
         if let Some(migration) = said.iter_mut().find(|(action, _)| *action == "run-migration")
             && !services.iter().any(has_migration)
@@ -115,9 +131,14 @@ impl Guest {
         said
     }
 
-    fn ecs_services(&self, keys: &[&ServiceKey]) -> Vec<String> {
-        let service = |key: &&ServiceKey| Some(self.delivery.services.get(*key)?.ecs_service(key).to_string());
-        keys.iter().filter_map(service).collect()
+    fn deployed(&self, keys: &[&ServiceKey]) -> Vec<Deployed> {
+        let declared = |key: &&ServiceKey| Some((self.delivery.services.get(*key)?, (*key).clone()));
+        let services = keys.iter().filter_map(declared);
+        let deployed = services.map(|(service, key)| Deployed {
+            service: service.ecs_service(&key).to_string(),
+            repository: service.repository.to_string(),
+        });
+        deployed.collect()
     }
 
     fn dockerfile(&self, key: &ServiceKey) -> Result<String> {
@@ -125,7 +146,9 @@ impl Guest {
         match (&service.dockerfile, &service.path) {
             (Some(dockerfile), _) => Ok(dockerfile.to_string()),
             (None, Some(path)) => Ok(format!("{path}/Dockerfile")),
-            (None, None) => Err(anyhow!("service `{key}` says neither `dockerfile` nor `path`: the rehearsal cannot make it crash")),
+            (None, None) => {
+                Err(anyhow!("service `{key}` says neither `dockerfile` nor `path`: the rehearsal cannot make it crash"))
+            }
         }
     }
 
@@ -154,7 +177,8 @@ impl Guest {
         let Some(file) = self.delivery.services.get(key).and_then(|service| service.task_definition.as_ref()) else {
             return Ok(Vec::new());
         };
-        let mut variables = BTreeMap::from([("SERVICE", key.to_string()), ("ENVIRONMENT", self.environment.to_string())]);
+        let mut variables =
+            BTreeMap::from([("SERVICE", key.to_string()), ("ENVIRONMENT", self.environment.to_string())]);
         if let Some(environment) = self.delivery.environments.get(&self.environment) {
             variables.extend(environment.variables.iter().map(|(name, value)| (name.as_str(), value.clone())));
         }
@@ -163,7 +187,8 @@ impl Guest {
         let text = interpolate(&self.repository.read(file.as_str())?, lookup)?;
         let definition: Value = serde_json::from_str(&text).with_context(|| format!("{file} is not JSON"))?;
         let containers = definition["containerDefinitions"].as_array().cloned().unwrap_or_default();
-        let secrets = containers.iter().flat_map(|container| container["secrets"].as_array().cloned().unwrap_or_default());
+        let secrets =
+            containers.iter().flat_map(|container| container["secrets"].as_array().cloned().unwrap_or_default());
         let names = secrets.filter_map(|secret| secret["valueFrom"].as_str().map(str::to_owned));
         Ok(names.filter(|name| !name.starts_with("arn:")).collect())
     }

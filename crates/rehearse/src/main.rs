@@ -25,8 +25,8 @@ use anyhow::Result;
 use clap::Parser;
 
 use crate::binaries::Binaries;
-use crate::theatre::Theatre;
 use crate::story::Story;
+use crate::theatre::Theatre;
 
 /// Rehearses a delivery on a simulated AWS and GitHub: no account, no network, nothing is changed anywhere.
 #[derive(Parser)]

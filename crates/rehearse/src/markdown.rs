@@ -16,7 +16,9 @@ pub(crate) fn lay_out(markdown: &str) -> Vec<String> {
             chart = Some(Vec::new());
             continue;
         }
-        if line == "```" && let Some(bars) = chart.take() {
+        if line == "```"
+            && let Some(bars) = chart.take()
+        {
             lines.extend(gantt(&bars));
             continue;
         }

@@ -13,13 +13,19 @@ pub(crate) struct Workflow {
     pub(crate) environment: Option<String>,
     /// What `health-gate` is to ask instead of the address in delivery.toml, by service; `@world@` is the world's.
     pub(crate) urls: Vec<(String, String)>,
+    /// The accounts that may be touched, where delivery.toml names another one than the world's.
+    pub(crate) accounts: String,
 }
 
 /// Delivers a commit. Answers the steps that ran.
-pub(crate) fn deliver(theatre: &Theatre, workspace: &std::path::Path, push: &Push, workflow: &Workflow) -> Result<Vec<Step>> {
+pub(crate) fn deliver(
+    theatre: &Theatre,
+    workspace: &std::path::Path,
+    push: &Push,
+    workflow: &Workflow,
+) -> Result<Vec<Step>> {
     let environment = workflow.environment.clone().unwrap_or_default();
-    // The world has one account, whichever a guest's delivery.toml names.
-    let everywhere = [("environment", environment.as_str()), ("allowed-account-ids", "111122223333")];
+    let everywhere = [("environment", environment.as_str()), ("allowed-account-ids", workflow.accounts.as_str())];
     let run = |action, inputs: &[(&str, &str)]| {
         let inputs: Vec<(&str, &str)> = inputs.iter().copied().chain(everywhere).collect();
         theatre.runner.run(action, push, workspace, &inputs)
@@ -45,7 +51,9 @@ pub(crate) fn deliver(theatre: &Theatre, workspace: &std::path::Path, push: &Pus
     let affected: Vec<String> = serde_json::from_str(&services)?;
     for (service, url) in workflow.urls.iter().filter(|(service, _)| affected.contains(service)) {
         let url = url.replace("@world@", &theatre.runner.url);
-        steps.push(run("health-gate", &[("services", service), ("url", &url), ("interval", "250ms")])?);
+        // What a guest's own service would answer, the world cannot know: it answers its version.
+        let asked = [("services", service.as_str()), ("url", &url), ("expect", "status == 200"), ("interval", "250ms")];
+        steps.push(run("health-gate", &asked)?);
     }
     Ok(steps)
 }

@@ -67,8 +67,10 @@ impl Repository {
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> Result<String> {
-    let identity = ["-c", "user.name=rehearsal", "-c", "user.email=rehearsal@example.com", "-c", "commit.gpgsign=false"];
-    let output = Command::new("git").args(identity).args(arguments).current_dir(folder).output().context("start git")?;
+    let identity =
+        ["-c", "user.name=rehearsal", "-c", "user.email=rehearsal@example.com", "-c", "commit.gpgsign=false"];
+    let output =
+        Command::new("git").args(identity).args(arguments).current_dir(folder).output().context("start git")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "git {}: {}", arguments.join(" "), said.trim());
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use serde_json::Value;
 use world::{CircuitBreaker, ServiceSeed, World};
 
 use crate::binaries::tree;
@@ -11,8 +10,8 @@ use crate::guest::placeholder;
 use crate::pipeline::{Workflow, deliver};
 use crate::repository::Repository;
 use crate::runner::{Push, Step};
-use crate::theatre::Theatre;
 use crate::story::Story;
+use crate::theatre::Theatre;
 
 /// The sample's environment.
 const CLUSTER: &str = "shop-staging";
@@ -42,11 +41,23 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// Plays the scene; answers whether everything that was said is true. `last` is the push of the scene before.
-    pub(crate) fn play(&self, number: usize, last: &mut Option<Push>, theatre: &Theatre, story: &mut Story) -> Result<bool> {
+    pub(crate) fn play(
+        &self,
+        number: usize,
+        last: &mut Option<Push>,
+        theatre: &Theatre,
+        story: &mut Story,
+    ) -> Result<bool> {
         let push = match ((self.change)(&self.repository)?, last.take()) {
             (Some(message), last) => {
                 let before = last.map(|push| push.commit);
-                Push { commit: self.repository.commit(message)?, before, branch: "main".to_owned(), run: number, attempt: 1 }
+                Push {
+                    commit: self.repository.commit(message)?,
+                    before,
+                    branch: "main".to_owned(),
+                    run: number,
+                    attempt: 1,
+                }
             }
             (None, Some(last)) => Push { attempt: last.attempt + 1, ..last },
             (None, None) => bail!("there is no run to repeat"),
@@ -73,7 +84,9 @@ impl Scene {
         if said == self.said {
             return Vec::new();
         }
-        let text = |steps: &[(&str, &str)]| steps.iter().map(|(action, word)| format!("{action} {word}")).collect::<Vec<_>>().join(", ");
+        let text = |steps: &[(&str, &str)]| {
+            steps.iter().map(|(action, word)| format!("{action} {word}")).collect::<Vec<_>>().join(", ")
+        };
         vec![format!("it was said: {}; and should have been: {}", text(&said), text(&self.said))]
     }
 }
@@ -110,7 +123,7 @@ pub(crate) fn sample(theatre: &Theatre) -> Result<Vec<Scene>> {
     Ok(vec![
         Scene {
             change: Box::new(|_| Ok(Some("The first version"))),
-            is_true: Box::new(|world, push| runs(world, CLUSTER, &SERVICES, &push.commit)),
+            is_true: Box::new(|world, push| runs(world, CLUSTER, &of_shop(&SERVICES), &push.commit)),
             ..scene(
                 "The first release",
                 "Three services, one of them with a database, go to a cluster that runs placeholders.",
@@ -124,8 +137,8 @@ pub(crate) fn sample(theatre: &Theatre) -> Result<Vec<Scene>> {
                 Ok(Some("Show prices in euro"))
             }),
             is_true: Box::new(|world, push| {
-                runs(world, CLUSTER, &["catalog"], &push.commit)?;
-                runs(world, CLUSTER, &["auth", "web"], push.before.as_deref().unwrap_or_default())
+                runs(world, CLUSTER, &of_shop(&["catalog"]), &push.commit)?;
+                runs(world, CLUSTER, &of_shop(&["auth", "web"]), push.before.as_deref().unwrap_or_default())
             }),
             ..scene(
                 "A change of one service",
@@ -140,8 +153,8 @@ pub(crate) fn sample(theatre: &Theatre) -> Result<Vec<Scene>> {
                 Ok(Some("Sessions live for an hour"))
             }),
             is_true: Box::new(|world, push| {
-                runs(world, CLUSTER, &["auth", "web"], &push.commit)?;
-                runs(world, CLUSTER, &["catalog"], push.before.as_deref().unwrap_or_default())
+                runs(world, CLUSTER, &of_shop(&["auth", "web"]), &push.commit)?;
+                runs(world, CLUSTER, &of_shop(&["catalog"]), push.before.as_deref().unwrap_or_default())
             }),
             ..scene(
                 "A change of a shared library",
@@ -152,7 +165,7 @@ pub(crate) fn sample(theatre: &Theatre) -> Result<Vec<Scene>> {
         },
         Scene {
             change: Box::new(|_| Ok(None)),
-            is_true: Box::new(|world, push| runs(world, CLUSTER, &["auth", "web"], &push.commit)),
+            is_true: Box::new(|world, push| runs(world, CLUSTER, &of_shop(&["auth", "web"]), &push.commit)),
             ..scene(
                 "The same commit again",
                 "Someone clicks *Re-run all jobs*. Nothing is pushed, migrated or deployed twice.",
@@ -168,11 +181,12 @@ pub(crate) fn sample(theatre: &Theatre) -> Result<Vec<Scene>> {
         },
         Scene {
             change: Box::new(|repository| {
-                repository.write("apps/auth/migrations/0002_email.sql", "ALTER TABLE accounts ADD UNIQUE (email);\n")?;
+                repository
+                    .write("apps/auth/migrations/0002_email.sql", "ALTER TABLE accounts ADD UNIQUE (email);\n")?;
                 repository.append("apps/auth/Dockerfile", "LABEL world.runs=\"exits 1 after 300 ms: applying 0002_email.sql | ERROR: could not create unique index, key (email) is duplicated\"")?;
                 Ok(Some("One account per e-mail address"))
             }),
-            is_true: Box::new(|world, push| does_not_run(world, CLUSTER, &["auth"], &push.commit)),
+            is_true: Box::new(|world, push| does_not_run(world, CLUSTER, &of_shop(&["auth"]), &push.commit)),
             ..scene(
                 "A migration that fails",
                 "The new constraint meets duplicates in the data. The code that relies on it must not go live.",
@@ -185,11 +199,16 @@ pub(crate) fn sample(theatre: &Theatre) -> Result<Vec<Scene>> {
                 repository.append("apps/catalog/Dockerfile", "LABEL world.serves=\"exits 137 after 300 ms: reading feature flags | FATAL: flags.json is not there\"")?;
                 Ok(Some("Read feature flags at the start"))
             }),
-            is_true: Box::new(|world, push| does_not_run(world, CLUSTER, &["catalog"], &push.commit)),
+            is_true: Box::new(|world, push| does_not_run(world, CLUSTER, &of_shop(&["catalog"]), &push.commit)),
             ..scene(
                 "A version that crashes",
                 "`catalog` dies right after its start, again and again. ECS goes back to what ran before, and the run says so.",
-                &[("build-affected", "affected"), ("ecr-push", "pushed"), ("run-migration", "skipped"), ("ecs-deploy", "rolled-back")],
+                &[
+                    ("build-affected", "affected"),
+                    ("ecr-push", "pushed"),
+                    ("run-migration", "skipped"),
+                    ("ecs-deploy", "rolled-back"),
+                ],
                 "`catalog` runs the version before, on all of its tasks",
             )
         },
@@ -214,35 +233,42 @@ fn furnish(world: &World) {
     }
 }
 
-/// Whether these services run this commit, all of their tasks.
-pub(crate) fn runs(world: &World, cluster: &str, services: &[impl AsRef<str>], commit: &str) -> Result<(), String> {
-    services.iter().map(AsRef::as_ref).try_for_each(|service| match versions(world, cluster, service).as_slice() {
-        [version] if version == commit => Ok(()),
-        versions => Err(format!("`{service}` runs {versions:?}, and should run {commit}")),
+/// An ECS service and the repository of its image.
+#[derive(Clone, Debug)]
+pub(crate) struct Deployed {
+    pub(crate) service: String,
+    pub(crate) repository: String,
+}
+
+/// Whether these services run the image of this commit, on all of their tasks.
+pub(crate) fn runs(world: &World, cluster: &str, services: &[Deployed], commit: &str) -> Result<(), String> {
+    services.iter().try_for_each(|deployed| {
+        let image = world.image_digest(&deployed.repository, commit);
+        match (image, running(world, cluster, deployed).as_slice()) {
+            (Some(digest), [image]) if image.ends_with(&digest) => Ok(()),
+            (image, running) => Err(format!("`{}` runs {running:?}, and should run {image:?}", deployed.service)),
+        }
     })
 }
 
-/// Whether these services run something else than this commit, and all of their tasks do.
-pub(crate) fn does_not_run(world: &World, cluster: &str, services: &[impl AsRef<str>], commit: &str) -> Result<(), String> {
-    services.iter().map(AsRef::as_ref).try_for_each(|service| match versions(world, cluster, service).as_slice() {
-        [version] if version != commit => Ok(()),
-        versions => Err(format!("`{service}` runs {versions:?}, and should not run {commit}")),
+/// Whether these services run one image on all of their tasks, and not that of this commit.
+pub(crate) fn does_not_run(world: &World, cluster: &str, services: &[Deployed], commit: &str) -> Result<(), String> {
+    services.iter().try_for_each(|deployed| {
+        let image = world.image_digest(&deployed.repository, commit);
+        match (image, running(world, cluster, deployed).as_slice()) {
+            (Some(digest), [image]) if !image.ends_with(&digest) => Ok(()),
+            (image, running) => Err(format!("`{}` runs {running:?}, and should not run {image:?}", deployed.service)),
+        }
     })
 }
 
-/// The commits that a service's running tasks were started with, each once. A placeholder has none.
-fn versions(world: &World, cluster: &str, service: &str) -> Vec<String> {
-    let group = format!("service:{service}");
-    let tasks = world.tasks(cluster).into_iter().filter(|task| task.group == group && task.status == "RUNNING");
-    let mut versions: Vec<String> = tasks.filter_map(|task| variable(task.containers.first()?, "COMMIT")).collect();
-    versions.sort();
-    versions.dedup();
-    versions
+/// The images of a service's running tasks, each once.
+fn running(world: &World, cluster: &str, deployed: &Deployed) -> Vec<String> {
+    world.service(cluster, &deployed.service).map(|service| service.images).unwrap_or_default()
 }
 
-/// An environment variable of a container definition.
-fn variable(container: &Value, name: &str) -> Option<String> {
-    let variables = container["environment"].as_array()?;
-    let variable = variables.iter().find(|variable| variable["name"] == name)?;
-    variable["value"].as_str().map(str::to_owned)
+/// Services of the sample.
+fn of_shop(services: &[&str]) -> Vec<Deployed> {
+    let deployed = |service: &&str| Deployed { service: (*service).to_owned(), repository: format!("shop/{service}") };
+    services.iter().map(deployed).collect()
 }

@@ -29,7 +29,9 @@ impl Story {
     pub(crate) fn opening(&mut self, scenes: &[Scene]) {
         self.line("");
         self.line(&self.bold("A rehearsal of a delivery to Amazon ECS"));
-        self.line("The five actions are real. AWS, GitHub and Docker are simulated on this machine: there is no account,");
+        self.line(
+            "The five actions are real. AWS, GitHub and Docker are simulated on this machine: there is no account,",
+        );
         self.line("and nothing leaves it.");
         self.line("");
         for (number, scene) in scenes.iter().enumerate() {
@@ -52,7 +54,13 @@ impl Story {
         let sign = if step.exit_code == 0 { self.green("✓") } else { self.red("✗") };
         let said = if step.exit_code == 0 { detail(step) } else { step.cause() };
         let result = format!("{:<12}", step.output("result"));
-        self.line(&format!("  {sign} {:<15} {} {:>8}  {}", step.action, self.bold(&result), human(step.took), cut(&said)));
+        self.line(&format!(
+            "  {sign} {:<15} {} {:>8}  {}",
+            step.action,
+            self.bold(&result),
+            human(step.took),
+            cut(&said)
+        ));
     }
 
     /// A step's job summary, as the runner shows it below the job.

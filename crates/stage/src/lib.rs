@@ -120,7 +120,12 @@ impl Stage {
             http: Http::over(self.world.connector()),
         };
         let exit_code = common::perform(action, &edges, run).await;
-        Ran { exit_code, log: page.text(), outputs: entries(&text(&file("GITHUB_OUTPUT"))), summary: text(&file("GITHUB_STEP_SUMMARY")) }
+        Ran {
+            exit_code,
+            log: page.text(),
+            outputs: entries(&text(&file("GITHUB_OUTPUT"))),
+            summary: text(&file("GITHUB_STEP_SUMMARY")),
+        }
     }
 }
 
@@ -138,7 +143,10 @@ impl Ran {
 
     /// The annotations, unescaped.
     pub fn annotations(&self) -> Vec<String> {
-        let lines = self.log.lines().filter(|line| ["::error ", "::warning ", "::notice "].iter().any(|mark| line.starts_with(mark)));
+        let lines = self
+            .log
+            .lines()
+            .filter(|line| ["::error ", "::warning ", "::notice "].iter().any(|mark| line.starts_with(mark)));
         lines.map(|line| line.replace("%0A", "\n").replace("%0D", "\r").replace("%25", "%")).collect()
     }
 }

@@ -151,6 +151,9 @@ async fn require_account(config: &SdkConfig, allowed: &[AccountId]) -> Result<()
         return Ok(());
     }
     let allowed: Vec<&str> = allowed.iter().map(AccountId::as_str).collect();
-    Err(Failure::denied(format!("the credentials belong to account {account}, and only {} may be touched", allowed.join(", ")))
-        .hint("check `role-to-assume` and `allowed-account-ids`: nothing was changed"))
+    Err(Failure::denied(format!(
+        "the credentials belong to account {account}, and only {} may be touched",
+        allowed.join(", ")
+    ))
+    .hint("check `role-to-assume` and `allowed-account-ids`: nothing was changed"))
 }

@@ -88,7 +88,9 @@ impl Ecr {
         match self.0.describe_repositories().repository_names(name.as_str()).send().await {
             Ok(answer) => Ok(answer.repositories().first().and_then(|found| found.repository_uri()).map(str::to_owned)),
             Err(error)
-                if error.as_service_error().is_some_and(DescribeRepositoriesError::is_repository_not_found_exception) =>
+                if error
+                    .as_service_error()
+                    .is_some_and(DescribeRepositoriesError::is_repository_not_found_exception) =>
             {
                 Ok(None)
             }
@@ -103,7 +105,11 @@ impl Ecr {
     }
 
     /// `ecr:DescribeImages`, for the image with this digest. `None` if there is none.
-    pub async fn image_by_digest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Image>, Failure> {
+    pub async fn image_by_digest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Image>, Failure> {
         let id = ImageIdentifier::builder().image_digest(digest.as_str()).build();
         self.describe_image(repository, id, format!("look up image `{repository}@{digest}`")).await
     }
@@ -116,11 +122,17 @@ impl Ecr {
         let request = self.0.batch_get_image().repository_name(repository.as_str()).image_ids(id);
         let request = request.set_accepted_media_types(Some(MANIFESTS.map(str::to_owned).to_vec()));
         let answer = request.send().await.map_err(|error| failure(call, doing(), error))?;
-        let Some((image, text)) = answer.images().first().and_then(|image| Some((image, image.image_manifest()?))) else {
-            let reason = answer.failures().first().and_then(|failure| failure.failure_reason()).unwrap_or("no reason given");
+        let Some((image, text)) = answer.images().first().and_then(|image| Some((image, image.image_manifest()?)))
+        else {
+            let reason =
+                answer.failures().first().and_then(|failure| failure.failure_reason()).unwrap_or("no reason given");
             return Err(Failure::remote(reason).context(call).context(doing()));
         };
-        Ok(Manifest { text: text.to_owned(), media_type: image.image_manifest_media_type().map(str::to_owned), digests: digests(digest, text) })
+        Ok(Manifest {
+            text: text.to_owned(),
+            media_type: image.image_manifest_media_type().map(str::to_owned),
+            digests: digests(digest, text),
+        })
     }
 
     /// `ecr:PutImage`, to give an image that is there one more tag. A tag that it has already is no failure.
@@ -129,13 +141,18 @@ impl Ecr {
         let request = request.image_manifest(&manifest.text).set_image_manifest_media_type(manifest.media_type.clone());
         match request.send().await {
             Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(PutImageError::is_image_already_exists_exception) => Ok(()),
+            Err(error) if error.as_service_error().is_some_and(PutImageError::is_image_already_exists_exception) => {
+                Ok(())
+            }
             Err(error) => {
-                let is_taken = error.as_service_error().is_some_and(PutImageError::is_image_tag_already_exists_exception);
+                let is_taken =
+                    error.as_service_error().is_some_and(PutImageError::is_image_tag_already_exists_exception);
                 let failure = failure("ecr:PutImage", format!("move tag `{tag}` of `{repository}`"), error);
                 Err(match is_taken {
                     true => Failure {
-                        hint: Some(format!("exclude `{tag}` from the repository's tag immutability, or leave it out of the input `tags`")),
+                        hint: Some(format!(
+                            "exclude `{tag}` from the repository's tag immutability, or leave it out of the input `tags`"
+                        )),
                         ..failure
                     },
                     false => failure,

@@ -88,11 +88,9 @@ impl WebIdentity {
             .body(Bytes::new())
             .map_err(Failure::bug)?;
         let doing = "ask GitHub for the job's identity token";
-        let response = self
-            .http
-            .send(request, Duration::from_secs(10))
-            .await
-            .map_err(|error| Failure::remote(error).context(doing).hint("see <https://www.githubstatus.com>, then run again"))?;
+        let response = self.http.send(request, Duration::from_secs(10)).await.map_err(|error| {
+            Failure::remote(error).context(doing).hint("see <https://www.githubstatus.com>, then run again")
+        })?;
         let answer: Value = serde_json::from_slice(response.body()).unwrap_or(Value::Null);
         match answer["value"].as_str() {
             Some(token) => Ok(Secret::new(token)),
@@ -146,7 +144,8 @@ mod tests {
 
     #[test]
     fn a_denial_can_say_what_the_trust_policy_must_allow() {
-        let payload = URL_SAFE_NO_PAD.encode(r#"{"sub":"repo:org/shop:environment:production","aud":"sts.amazonaws.com"}"#);
+        let payload =
+            URL_SAFE_NO_PAD.encode(r#"{"sub":"repo:org/shop:environment:production","aud":"sts.amazonaws.com"}"#);
         let claims = Claims::of(&Secret::new(format!("e30.{payload}.x")));
         assert!(claims.trust_policy().contains(r#"sub": "repo:org/shop:environment:production""#));
         assert_eq!(Claims::of(&Secret::new("nonsense")).subject, "?");

@@ -13,7 +13,8 @@ mod refusal;
 pub use connect::{Aws, Place};
 pub use ecr::{Ecr, Image, Login, Manifest};
 pub use ecs::{
-    CircuitBreaker, Container, Deployment, Ecs, LoadBalancer, Network, RunTask, Service, ServiceDeployment, ServiceEvent, Started, Task,
+    CircuitBreaker, Container, Deployment, Ecs, LoadBalancer, Network, RunTask, Service, ServiceDeployment,
+    ServiceEvent, Started, Task,
 };
 pub use elb::{Elb, Target};
 pub use logs::{LogEvent, LogPage, LogStream, Logs};

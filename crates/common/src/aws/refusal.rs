@@ -39,14 +39,21 @@ fn from_code(call: &str, code: &str, message: &str) -> Failure {
         "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => {
             Failure::denied(text).hint("the credentials ran out: use `role-to-assume`, which renews them")
         }
-        "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidSignatureException" | "SignatureDoesNotMatch" => {
+        "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch" => {
             Failure::denied(text).hint("the credentials are not valid in this account and region")
         }
         "ThrottlingException" | "Throttling" | "TooManyRequestsException" => {
             Failure::remote(text).hint("AWS throttles this account's calls: run again in a minute")
         }
-        "ClusterNotFoundException" => Failure::input(text).hint("check `cluster` and the region: names are case-sensitive"),
-        "RepositoryNotFoundException" => Failure::input(text).hint("check `repository` and the region, or create the repository"),
+        "ClusterNotFoundException" => {
+            Failure::input(text).hint("check `cluster` and the region: names are case-sensitive")
+        }
+        "RepositoryNotFoundException" => {
+            Failure::input(text).hint("check `repository` and the region, or create the repository")
+        }
         _ => Failure::remote(text).hint("read the message above, mend its cause, and run again"),
     }
 }

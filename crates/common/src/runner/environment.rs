@@ -23,7 +23,9 @@ impl Environment {
     /// The variables of this process. Those that are not Unicode are left out: nothing that we read is ever one of them.
     #[expect(clippy::disallowed_methods, reason = "the one home of the process's environment")]
     pub fn of_process() -> Self {
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
     }
 
     /// A variable's value; blank is absent.

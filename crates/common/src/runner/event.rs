@@ -48,7 +48,8 @@ impl Event {
 
     /// Whether the pull request comes from another repository, whose token may only read.
     pub fn is_from_fork(&self) -> bool {
-        let repository = |side| self.payload.pointer(&format!("/pull_request/{side}/repo/full_name")).and_then(Value::as_str);
+        let repository =
+            |side| self.payload.pointer(&format!("/pull_request/{side}/repo/full_name")).and_then(Value::as_str);
         self.pull_request().is_some() && repository("head") != repository("base")
     }
 

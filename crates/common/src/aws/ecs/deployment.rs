@@ -5,8 +5,8 @@ use aws_sdk_ecs::types::CreatedAt;
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 
-use super::service::text;
 use super::Ecs;
+use super::service::text;
 use crate::aws::moment;
 use crate::aws::refusal::failure;
 use crate::failure::Failure;

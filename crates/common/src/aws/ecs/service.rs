@@ -125,7 +125,8 @@ impl Network {
     pub(super) fn to_sdk(&self) -> Result<aws_sdk_ecs::types::NetworkConfiguration, Failure> {
         use aws_sdk_ecs::types::{AssignPublicIp, NetworkConfiguration};
 
-        let assign = self.assign_public_ip.map(|yes| if yes { AssignPublicIp::Enabled } else { AssignPublicIp::Disabled });
+        let assign =
+            self.assign_public_ip.map(|yes| if yes { AssignPublicIp::Enabled } else { AssignPublicIp::Disabled });
         let configuration = AwsVpcConfiguration::builder()
             .set_subnets(Some(self.subnets.clone()))
             .set_security_groups((!self.security_groups.is_empty()).then(|| self.security_groups.clone()))
@@ -146,7 +147,11 @@ impl Network {
 
 impl Ecs {
     /// `ecs:DescribeServices`, ten a call. Services that do not exist are left out of the answer.
-    pub async fn describe_services(&self, cluster: &ClusterName, names: &[&ServiceName]) -> Result<Vec<Service>, Failure> {
+    pub async fn describe_services(
+        &self,
+        cluster: &ClusterName,
+        names: &[&ServiceName],
+    ) -> Result<Vec<Service>, Failure> {
         let mut services = Vec::with_capacity(names.len());
         for names in names.chunks(PER_CALL) {
             let doing = || {
@@ -207,8 +212,10 @@ fn service(service: &aws_sdk_ecs::types::Service) -> Service {
             port: balancer.container_port().unwrap_or_default(),
         })
     });
-    let breaker = service.deployment_configuration().and_then(|configuration| configuration.deployment_circuit_breaker());
-    let controller = service.deployment_controller().map_or(&DeploymentControllerType::Ecs, |controller| controller.r#type());
+    let breaker =
+        service.deployment_configuration().and_then(|configuration| configuration.deployment_circuit_breaker());
+    let controller =
+        service.deployment_controller().map_or(&DeploymentControllerType::Ecs, |controller| controller.r#type());
     let network = service.network_configuration().and_then(|network| network.awsvpc_configuration());
     let providers = service.capacity_provider_strategy().iter();
     Service {
