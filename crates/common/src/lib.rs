@@ -3,7 +3,7 @@
 //! In reading order: what things are called ([`names`]) and how work fails ([`failure`]); what a caller wrote ([`inputs`],
 //! [`delivery`], [`scope`]); the worlds outside ([`runner`], [`http`], [`aws`], [`github`], [`docker`], [`git`]) and the
 //! door to them all ([`edges`]); what is delivered ([`image`], [`task_definition`]); time ([`poll`], [`stop`]); and what a
-//! run says at its end ([`report`], [`entry`]).
+//! run says at its end ([`report`], [`entry`](entry())).
 //!
 //! # Invariants
 //! - An outside world has one home here. Actions see our types, never an SDK's.

@@ -1,4 +1,4 @@
-//! What an action says when its work is done: plain data that [`entry`](crate::entry) publishes.
+//! What an action says when its work is done: plain data that [`entry`](crate::entry()) publishes.
 
 use serde_json::Value;
 
