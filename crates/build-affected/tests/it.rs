@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's furniture has nobody to tell but the test")]
 
 mod building;
+mod commenting;
 mod comparing;
 mod refusals;
 mod shop;
