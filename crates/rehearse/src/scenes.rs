@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use world::{CircuitBreaker, ServiceSeed, World};
 
-use crate::binaries::tree;
+use crate::binaries::{ACTIONS, tree};
 use crate::guest::placeholder;
 use crate::pipeline::{Workflow, deliver};
 use crate::repository::Repository;
@@ -91,128 +91,132 @@ impl Scene {
     }
 }
 
-/// The sample's scenes, on a cluster whose services run a placeholder.
+/// The sample's scenes, on a cluster whose services run a placeholder. Each builds on what the one before left.
 pub(crate) fn sample(theatre: &Theatre) -> Result<Vec<Scene>> {
     furnish(&theatre.world);
     let from = tree().join("crates/rehearse/sample");
-    let repository = Repository::create(theatre.folder("shop"), &from, &theatre.runner.url)?;
-    let scene = |title, told, said: &[(&'static str, &'static str)], truth| Scene {
+    let shop = Repository::create(theatre.folder("shop"), &from, &theatre.runner.url)?;
+    Ok(vec![
+        first_release(&shop),
+        one_service(&shop),
+        shared_library(&shop),
+        the_same_again(&shop),
+        failing_migration(&shop),
+        crashing_version(&shop),
+    ])
+}
+
+/// What the five actions say of a delivery that goes well.
+const DELIVERED: [&str; 5] = ["affected", "pushed", "applied", "deployed", "healthy"];
+
+/// A scene of the sample in which nothing is changed; `said` are the words of the actions in their order.
+fn scene(
+    shop: &Repository,
+    title: &'static str,
+    told: &'static str,
+    said: &[&'static str],
+    truth: &'static str,
+) -> Scene {
+    Scene {
         title,
         told,
         change: Box::new(|_| Ok(None)),
-        said: said.to_vec(),
+        said: ACTIONS.into_iter().zip(said.iter().copied()).collect(),
         truth,
         is_true: Box::new(|_, _| Ok(())),
-        repository: repository.clone(),
+        repository: shop.clone(),
         workflow: Workflow::default(),
-    };
-    const DELIVERED: [(&str, &str); 5] = [
-        ("build-affected", "affected"),
-        ("ecr-push", "pushed"),
-        ("run-migration", "applied"),
-        ("ecs-deploy", "deployed"),
-        ("health-gate", "healthy"),
-    ];
-    const NO_MIGRATION: [(&str, &str); 5] = [
-        ("build-affected", "affected"),
-        ("ecr-push", "pushed"),
-        ("run-migration", "skipped"),
-        ("ecs-deploy", "deployed"),
-        ("health-gate", "healthy"),
-    ];
-    Ok(vec![
-        Scene {
-            change: Box::new(|_| Ok(Some("The first version"))),
-            is_true: Box::new(|world, push| runs(world, CLUSTER, &of_shop(&SERVICES), &push.commit)),
-            ..scene(
-                "The first release",
-                "Three services, one of them with a database, go to a cluster that runs placeholders.",
-                &DELIVERED,
-                "all three services run this commit",
-            )
-        },
-        Scene {
-            change: Box::new(|repository| {
-                repository.replace("apps/catalog/server.js", "status: \"ok\"", "status: \"ok\", currency: \"EUR\"")?;
-                Ok(Some("Show prices in euro"))
-            }),
-            is_true: Box::new(|world, push| {
-                runs(world, CLUSTER, &of_shop(&["catalog"]), &push.commit)?;
-                runs(world, CLUSTER, &of_shop(&["auth", "web"]), push.before.as_deref().unwrap_or_default())
-            }),
-            ..scene(
-                "A change of one service",
-                "Only `catalog` changed: the other two are neither built nor deployed.",
-                &NO_MIGRATION,
-                "`catalog` runs this commit, the other two run the one before",
-            )
-        },
-        Scene {
-            change: Box::new(|repository| {
-                repository.replace("libs/session/index.js", "30 * 60", "60 * 60")?;
-                Ok(Some("Sessions live for an hour"))
-            }),
-            is_true: Box::new(|world, push| {
-                runs(world, CLUSTER, &of_shop(&["auth", "web"]), &push.commit)?;
-                runs(world, CLUSTER, &of_shop(&["catalog"]), push.before.as_deref().unwrap_or_default())
-            }),
-            ..scene(
-                "A change of a shared library",
-                "`auth` and `web` are built from `libs/session`; `catalog` is not.",
-                &DELIVERED,
-                "`auth` and `web` run this commit, `catalog` does not",
-            )
-        },
-        Scene {
-            change: Box::new(|_| Ok(None)),
-            is_true: Box::new(|world, push| runs(world, CLUSTER, &of_shop(&["auth", "web"]), &push.commit)),
-            ..scene(
-                "The same commit again",
-                "Someone clicks *Re-run all jobs*. Nothing is pushed, migrated or deployed twice.",
-                &[
-                    ("build-affected", "affected"),
-                    ("ecr-push", "unchanged"),
-                    ("run-migration", "applied"),
-                    ("ecs-deploy", "unchanged"),
-                    ("health-gate", "healthy"),
-                ],
-                "`auth` and `web` run what they ran",
-            )
-        },
-        Scene {
-            change: Box::new(|repository| {
-                repository
-                    .write("apps/auth/migrations/0002_email.sql", "ALTER TABLE accounts ADD UNIQUE (email);\n")?;
-                repository.append("apps/auth/Dockerfile", "LABEL world.runs=\"exits 1 after 300 ms: applying 0002_email.sql | ERROR: could not create unique index, key (email) is duplicated\"")?;
-                Ok(Some("One account per e-mail address"))
-            }),
-            is_true: Box::new(|world, push| does_not_run(world, CLUSTER, &of_shop(&["auth"]), &push.commit)),
-            ..scene(
-                "A migration that fails",
-                "The new constraint meets duplicates in the data. The code that relies on it must not go live.",
-                &[("build-affected", "affected"), ("ecr-push", "pushed"), ("run-migration", "failed")],
-                "no service was touched",
-            )
-        },
-        Scene {
-            change: Box::new(|repository| {
-                repository.append("apps/catalog/Dockerfile", "LABEL world.serves=\"exits 137 after 300 ms: reading feature flags | FATAL: flags.json is not there\"")?;
-                Ok(Some("Read feature flags at the start"))
-            }),
-            is_true: Box::new(|world, push| does_not_run(world, CLUSTER, &of_shop(&["catalog"]), &push.commit)),
-            ..scene(
-                "A version that crashes",
-                "`catalog` dies right after its start, again and again. ECS goes back to what ran before, and the run says so.",
-                &[
-                    ("build-affected", "affected"),
-                    ("ecr-push", "pushed"),
-                    ("run-migration", "skipped"),
-                    ("ecs-deploy", "rolled-back"),
-                ],
-                "`catalog` runs the version before, on all of its tasks",
-            )
-        },
-    ])
+    }
+}
+
+fn first_release(shop: &Repository) -> Scene {
+    let told = "Three services, one of them with a database, go to a cluster that runs placeholders.";
+    Scene {
+        change: Box::new(|_| Ok(Some("The first version"))),
+        is_true: Box::new(|world, push| runs(world, CLUSTER, &of_shop(&SERVICES), &push.commit)),
+        ..scene(shop, "The first release", told, &DELIVERED, "all three services run this commit")
+    }
+}
+
+fn one_service(shop: &Repository) -> Scene {
+    let told = "Only `catalog` changed: the other two are neither built nor deployed.";
+    let said = ["affected", "pushed", "skipped", "deployed", "healthy"];
+    Scene {
+        change: Box::new(|shop| {
+            shop.replace("apps/catalog/server.js", "status: \"ok\"", "status: \"ok\", currency: \"EUR\"")?;
+            Ok(Some("Show prices in euro"))
+        }),
+        is_true: Box::new(|world, push| {
+            runs(world, CLUSTER, &of_shop(&["catalog"]), &push.commit)?;
+            runs(world, CLUSTER, &of_shop(&["auth", "web"]), push.before.as_deref().unwrap_or_default())
+        }),
+        ..scene(
+            shop,
+            "A change of one service",
+            told,
+            &said,
+            "`catalog` runs this commit, the other two run the one before",
+        )
+    }
+}
+
+fn shared_library(shop: &Repository) -> Scene {
+    let told = "`auth` and `web` are built from `libs/session`; `catalog` is not.";
+    Scene {
+        change: Box::new(|shop| {
+            shop.replace("libs/session/index.js", "30 * 60", "60 * 60")?;
+            Ok(Some("Sessions live for an hour"))
+        }),
+        is_true: Box::new(|world, push| {
+            runs(world, CLUSTER, &of_shop(&["auth", "web"]), &push.commit)?;
+            runs(world, CLUSTER, &of_shop(&["catalog"]), push.before.as_deref().unwrap_or_default())
+        }),
+        ..scene(
+            shop,
+            "A change of a shared library",
+            told,
+            &DELIVERED,
+            "`auth` and `web` run this commit, `catalog` does not",
+        )
+    }
+}
+
+fn the_same_again(shop: &Repository) -> Scene {
+    let told = "Someone clicks *Re-run all jobs*. Nothing is pushed, migrated or deployed twice.";
+    let said = ["affected", "unchanged", "applied", "unchanged", "healthy"];
+    Scene {
+        is_true: Box::new(|world, push| runs(world, CLUSTER, &of_shop(&["auth", "web"]), &push.commit)),
+        ..scene(shop, "The same commit again", told, &said, "`auth` and `web` run what they ran")
+    }
+}
+
+fn failing_migration(shop: &Repository) -> Scene {
+    let told = "The new constraint meets duplicates in the data. The code that relies on it must not go live.";
+    let fails = "exits 1 after 300 ms: applying 0002_email.sql | ERROR: could not create unique index, key (email) is duplicated";
+    Scene {
+        change: Box::new(move |shop| {
+            shop.write("apps/auth/migrations/0002_email.sql", "ALTER TABLE accounts ADD UNIQUE (email);\n")?;
+            shop.append("apps/auth/Dockerfile", &format!("LABEL world.runs=\"{fails}\""))?;
+            Ok(Some("One account per e-mail address"))
+        }),
+        is_true: Box::new(|world, push| does_not_run(world, CLUSTER, &of_shop(&["auth"]), &push.commit)),
+        ..scene(shop, "A migration that fails", told, &["affected", "pushed", "failed"], "no service was touched")
+    }
+}
+
+fn crashing_version(shop: &Repository) -> Scene {
+    let told =
+        "`catalog` dies right after its start, again and again. ECS goes back to what ran before, and the run says so.";
+    let said = ["affected", "pushed", "skipped", "rolled-back"];
+    let crashes = "exits 137 after 300 ms: reading feature flags | FATAL: flags.json is not there";
+    Scene {
+        change: Box::new(move |shop| {
+            shop.append("apps/catalog/Dockerfile", &format!("LABEL world.serves=\"{crashes}\""))?;
+            Ok(Some("Read feature flags at the start"))
+        }),
+        is_true: Box::new(|world, push| does_not_run(world, CLUSTER, &of_shop(&["catalog"]), &push.commit)),
+        ..scene(shop, "A version that crashes", told, &said, "`catalog` runs the version before, on all of its tasks")
+    }
 }
 
 /// The ground that the sample deploys onto.
