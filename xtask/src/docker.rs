@@ -31,9 +31,10 @@ pub(crate) fn remove_containers(filter: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes local images by a filter of `docker images`.
-pub(crate) fn remove_images(filter: &str) -> Result<()> {
-    let found = program("docker").args(["images", "--quiet", "--filter", filter]).read()?;
+/// Removes local images by patterns of their references, under all their names.
+pub(crate) fn remove_images(patterns: &[String]) -> Result<()> {
+    let filters = patterns.iter().map(|pattern| format!("--filter=reference={pattern}"));
+    let found = program("docker").args(["images", "--quiet"]).args(filters).read()?;
     let mut images: Vec<&str> = found.split_whitespace().collect();
     images.sort_unstable();
     images.dedup();

@@ -59,7 +59,7 @@ pub(crate) fn run() -> Result<()> {
     let stage = Stage::set(&binary)?;
     let played = scenes::play(&stage);
     drop(stage);
-    let cleaned = stage::forget_local_images();
+    let cleaned = stage::forget_local_images("*");
     played.and(cleaned)?;
     say(format!("\nevery outcome was the true one ({:.0} s)\n", started.elapsed().as_secs_f64()));
     models::check()

@@ -28,11 +28,14 @@ pub(crate) struct Monorepo {
 }
 
 impl Monorepo {
-    /// Makes the repository around the static binary that both services run, without a commit yet.
+    /// Makes the repository around the static binary that both services run. Its one commit holds nothing to deliver yet; the
+    /// rest waits in the working copy.
     pub(crate) fn create(path: PathBuf, binary: &Path) -> Result<Self> {
         let repository = Self { path };
         std::fs::create_dir_all(&repository.path)?;
         repository.git(&["init", "--quiet", "--initial-branch", "main"])?;
+        repository.write("README.md", "# payments\n")?;
+        repository.commit("A new repository")?;
         repository.write("delivery.toml", &delivery())?;
         repository.write_json(
             "package.json",
@@ -66,8 +69,15 @@ impl Monorepo {
     pub(crate) fn commit(&self, message: &str) -> Result<String> {
         self.git(&["add", "--all"])?;
         self.git(&["commit", "--quiet", "--message", message])?;
+        // What a checkout of the pushed branch leaves beside the working copy.
+        self.git(&["update-ref", "refs/remotes/origin/main", "HEAD"])?;
         // The owner of a workspace on a runner is not the root of the container that reads it, which git calls dubious.
         program("chown").args(["-R", "1001:1001"]).arg(&self.path).read()?;
+        self.head()
+    }
+
+    /// The full hash of the last commit.
+    pub(crate) fn head(&self) -> Result<String> {
         Ok(self.git(&["rev-parse", "HEAD"])?.trim().to_owned())
     }
 

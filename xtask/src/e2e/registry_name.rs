@@ -1,12 +1,13 @@
 //! ECR's own name on this machine: a repository URI then reads in the test as it does in production, and engine, actions and
 //! tasks all reach the same registry by it, over TLS.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::ministack::{ACCOUNT, REGION};
-use crate::process::{Run, program, require_root, target};
+use crate::process::{Run, create, program, require_root, target};
 
 const HOSTS: &str = "/etc/hosts";
 /// Ends the line that is added to the hosts file, so that a run that was killed is cleaned up after by the next.
@@ -15,6 +16,8 @@ const MARK: &str = "# delivery suite, end-to-end test";
 /// The name of the registry, pointing at this machine until dropped.
 pub(crate) struct RegistryName {
     folder: PathBuf,
+    /// Held open: the lock goes with it.
+    _lock: File,
 }
 
 impl RegistryName {
@@ -22,7 +25,9 @@ impl RegistryName {
         require_root(
             "serving a registry by ECR's own name (a line in /etc/hosts, a folder in /etc/docker/certs.d, port 443)",
         )?;
-        let claimed = Self { folder: target().join("e2e/registry") };
+        let lock = create(Path::new("/var/lock/delivery-suite-e2e"))?;
+        lock.try_lock().context("another end-to-end test or benchmark has the registry's name; wait for its end")?;
+        let claimed = Self { folder: target().join("e2e/registry"), _lock: lock };
         claimed.issue_certificate()?;
         // The engine reads this folder at every connection. https://docs.docker.com/engine/security/certificates/
         std::fs::create_dir_all(trusted()).with_context(|| format!("cannot create {}", trusted().display()))?;

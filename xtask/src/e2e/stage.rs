@@ -16,7 +16,8 @@ use crate::process::{say, target};
 use crate::{docker, image, poll};
 
 /// Words that end a step with exit code 0. <https://docs.github.com/en/actions/how-tos/create-and-publish-actions/set-exit-codes>
-const GOOD: [&str; 8] = ["affected", "none", "pushed", "unchanged", "applied", "skipped", "deployed", "healthy"];
+const GOOD: [&str; 9] =
+    ["affected", "none", "planned", "pushed", "unchanged", "applied", "skipped", "deployed", "healthy"];
 
 /// Everything that a scene needs. Fields are dropped in order: the emulator before the name that it serves.
 pub(crate) struct Stage {
@@ -29,12 +30,13 @@ pub(crate) struct Stage {
 impl Stage {
     /// Sets the stage, with nothing left from the run before.
     pub(crate) fn set(binary: &std::path::Path) -> Result<Self> {
+        // First: it keeps a second run from the folders and images of this one.
+        let registry = RegistryName::claim()?;
         let folder = target().join("e2e/run");
         if folder.exists() {
             std::fs::remove_dir_all(&folder).with_context(|| format!("cannot clear {}", folder.display()))?;
         }
-        forget_local_images()?;
-        let registry = RegistryName::claim()?;
+        forget_local_images("*")?;
         let aws = Ministack::start(&registry)?;
         infrastructure::create(&aws, binary, &folder)?;
         let repository = Monorepo::create(folder.join("work/payments/payments"), binary)?;
@@ -42,8 +44,7 @@ impl Stage {
     }
 
     /// One run of the workflow for a push: `before` is the branch's commit before it.
-    pub(crate) fn push(&self, commit: &str, before: Option<&str>) -> Result<Workflow> {
-        let before = before.map_or_else(|| "0".repeat(40), str::to_owned);
+    pub(crate) fn push(&self, commit: &str, before: &str) -> Result<Workflow> {
         let temp = self.folder.join("work/_temp");
         let event = json!({
             "ref": "refs/heads/main",
@@ -193,9 +194,10 @@ fn told(action: &str, completed: &Completed) -> String {
     format!("{action} (exit code {exit_code})\n--- log\n{log}\n--- summary\n{summary}\n--- outputs\n{outputs:#?}\n---")
 }
 
-/// The registry is the only hand-over between jobs, which run on machines of their own: what was built here is forgotten.
-pub(crate) fn forget_local_images() -> Result<()> {
-    docker::remove_images(&format!("reference={}/*/*", registry_name::host()))
+/// The registry is the only hand-over between jobs, which run on machines of their own: what was built here under a tag (`*`
+/// is any) is forgotten, by its local name and by the registry's.
+pub(crate) fn forget_local_images(tag: &str) -> Result<()> {
+    docker::remove_images(&[format!("payments/*:{tag}"), format!("{}/payments/*:{tag}", registry_name::host())])
 }
 
 /// A version for people to read.
