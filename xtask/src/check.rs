@@ -49,7 +49,7 @@ pub(crate) fn check() -> Result<()> {
 }
 
 fn fmt(log: &Path) -> Result<Passed> {
-    cargo().args(["fmt", "--all", "--", "--check"]).log(log)?;
+    cargo().args(["fmt", "--all", "--", "--check", "--color=never"]).log(log)?;
     Ok(Passed::Checked)
 }
 

@@ -11,7 +11,8 @@ fn pull_request(from: &str) -> Stage {
     let mut stage = shop();
     let base = git(&stage, &["rev-parse", "HEAD"]);
     let head = commit(&mut stage, &[("apps/auth/src/main.ts", "2\n")]);
-    let side = |sha: &str, repository: &str| format!(r#"{{ "sha": "{sha}", "repo": {{ "full_name": "{repository}" }} }}"#);
+    let side =
+        |sha: &str, repository: &str| format!(r#"{{ "sha": "{sha}", "repo": {{ "full_name": "{repository}" }} }}"#);
     let payload = format!(
         r#"{{ "pull_request": {{ "number": 1, "base": {}, "head": {} }} }}"#,
         side(&base, "org/shop"),

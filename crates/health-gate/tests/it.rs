@@ -95,7 +95,7 @@ async fn deploying(serves: &str) -> Stage {
     *request.uri_mut() = Uri::from_static("https://ecs.eu-west-1.amazonaws.com/");
     let target = HeaderValue::from_static("AmazonEC2ContainerServiceV20141113.UpdateService");
     request.headers_mut().insert("x-amz-target", target);
-    let answer = Http::over(stage.world.connector()).send(request, Duration::from_secs(1)).await;
+    let answer = Http::over(stage.world.mount()).send(request, Duration::from_secs(1)).await;
     assert_eq!(answer.ok().map(|answer| answer.status().as_u16()), Some(200));
     stage
 }

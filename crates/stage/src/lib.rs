@@ -117,7 +117,7 @@ impl Stage {
         let edges = Edges {
             runner: Runner::new(environment, Box::new(page.clone())),
             stop: self.stop.clone(),
-            http: Http::over(self.world.connector()),
+            http: Http::over(self.world.mount()),
         };
         let exit_code = common::perform(action, &edges, run).await;
         Ran {

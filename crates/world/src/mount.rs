@@ -1,8 +1,6 @@
 //! The world in-process, under the real SDKs.
 
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
-};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
@@ -11,14 +9,8 @@ use http_body_util::BodyExt;
 use crate::state::World;
 
 impl World {
-    /// This world as an HTTP client of the AWS SDK. It answers whatever host it is asked for.
-    pub fn mount(&self) -> SharedHttpClient {
-        let connector = self.connector();
-        http_client_fn(move |_, _| connector.clone())
-    }
-
-    /// This world as the connector of an HTTP client.
-    pub fn connector(&self) -> SharedHttpConnector {
+    /// This world as the connector of an HTTP client. It answers whatever host it is asked for.
+    pub fn mount(&self) -> SharedHttpConnector {
         SharedHttpConnector::new(Mounted(self.clone()))
     }
 }
@@ -51,7 +43,7 @@ mod tests {
         request.set_uri("https://ssm.eu-west-1.amazonaws.com/").unwrap();
         request.set_method("POST").unwrap();
         request.headers_mut().insert("x-amz-target", format!("AmazonSSM.{operation}"));
-        let mut response = world.connector().call(request).await?;
+        let mut response = world.mount().call(request).await?;
         let body = response.take_body().collect().await.unwrap().to_bytes();
         Ok((response.status().as_u16(), String::from_utf8(body.to_vec()).unwrap()))
     }

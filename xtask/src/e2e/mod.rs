@@ -25,6 +25,7 @@ use crate::{docker, image};
 /// An emulated AWS and a monorepo that delivers to it, for a benchmark that runs the binaries by themselves.
 pub(crate) struct Emulated {
     repository: Monorepo,
+    commit: String,
     _aws: Ministack,
     _registry: RegistryName,
 }
@@ -39,14 +40,15 @@ impl Emulated {
             std::fs::remove_dir_all(&path)?;
         }
         let repository = Monorepo::create(path, &binary)?;
-        repository.commit("The first version")?;
-        Ok(Self { repository, _aws: aws, _registry: registry })
+        let commit = repository.commit("The first version")?;
+        Ok(Self { repository, commit, _aws: aws, _registry: registry })
     }
 
     /// What a step finds in its environment.
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
         let workspace = self.repository.path.display().to_string();
-        stage::credentials().into_iter().chain([("GITHUB_WORKSPACE".to_owned(), workspace)]).collect()
+        let checkout = [("GITHUB_WORKSPACE".to_owned(), workspace), ("GITHUB_SHA".to_owned(), self.commit.clone())];
+        stage::credentials().into_iter().chain(checkout).collect()
     }
 }
 
