@@ -16,7 +16,8 @@ impl Binaries {
     /// Builds them where cargo built this program.
     pub(crate) fn build() -> Result<Self> {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.arg("build").current_dir(tree());
+        // With this package among them, they share its features, and so its build of every dependency.
+        cargo.args(["build", "--package", "rehearse"]).current_dir(tree());
         for action in ACTIONS {
             cargo.args(["--package", action]);
         }
