@@ -26,6 +26,8 @@ pub enum Behaviour {
     },
     /// The image cannot be pulled.
     CannotBePulled,
+    /// The container cannot be started: what it is to execute is not in the image.
+    CannotBeExecuted,
     /// A secret of the task definition cannot be fetched.
     SecretCannotBeFetched,
     /// No capacity can be found (RunTask refuses, a service's task is never placed).
@@ -36,7 +38,8 @@ impl FromStr for Behaviour {
     type Err = String;
 
     /// Reads `serves`, `is unhealthy`, `exits 137 after 3 s`, `exits 1 after 500 ms: first line | second line`,
-    /// `runs out of memory after 2 s`, `image cannot be pulled`, `secret cannot be fetched`, `no capacity`.
+    /// `runs out of memory after 2 s`, `image cannot be pulled`, `cannot be executed`, `has the wrong format`,
+    /// `secret cannot be fetched`, `no capacity`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (act, says) = match text.split_once(':') {
             Some((act, lines)) => (act.trim(), lines.split('|').map(|line| line.trim().to_owned()).collect()),
@@ -47,6 +50,14 @@ impl FromStr for Behaviour {
             ["serves"] => Ok(Self::Serves),
             ["is", "unhealthy"] => Ok(Self::Unhealthy),
             ["image", "cannot", "be", "pulled"] => Ok(Self::CannotBePulled),
+            ["cannot", "be", "executed"] => Ok(Self::CannotBeExecuted),
+            // Built for another kind of machine: to ECS a container like any other that ends with 1.
+            // https://repost.aws/knowledge-center/ecs-task-exec-format-error
+            ["has", "the", "wrong", "format"] => Ok(Self::Exits {
+                code: 1,
+                after: Duration::ZERO,
+                says: vec!["exec /app: exec format error".to_owned()],
+            }),
             ["secret", "cannot", "be", "fetched"] => Ok(Self::SecretCannotBeFetched),
             ["no", "capacity"] => Ok(Self::NoCapacity),
             ["exits", code, "after", amount, unit] => Ok(Self::Exits {
@@ -87,6 +98,8 @@ mod tests {
             ("exits 137 after 3 s", Ok(exits(137, 3000, &[]))),
             ("exits 1 after 500 ms: no such column | giving up", Ok(exits(1, 500, &["no such column", "giving up"]))),
             ("image cannot be pulled", Ok(Behaviour::CannotBePulled)),
+            ("cannot be executed", Ok(Behaviour::CannotBeExecuted)),
+            ("has the wrong format", Ok(exits(1, 0, &["exec /app: exec format error"]))),
             ("dances", Err("`dances` is not a behaviour, for example `exits 137 after 3 s`".to_owned())),
         ] {
             assert_eq!(text.parse::<Behaviour>(), expected, "{text}");

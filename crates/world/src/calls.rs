@@ -23,7 +23,8 @@ pub struct Call {
 impl Call {
     /// Whether the call asked for something to be changed. Derived from the verb, as IAM's access levels are.
     pub fn is_write(&self) -> bool {
-        let readers = ["Describe", "List", "Get", "BatchGet", "BatchCheck", "Filter", "AssumeRole", "GET ", "HEAD "];
+        let readers =
+            ["Describe", "List", "Get", "BatchGet", "BatchCheck", "Filter", "Simulate", "AssumeRole", "GET ", "HEAD "];
         let is_read = |operation: &str| readers.iter().any(|reader| operation.starts_with(reader));
         // A path may hold a colon (`/v2/app/manifests/sha256:…`), so that what follows the first one need not be a verb.
         !is_read(&self.name) && !self.name.split_once(':').is_some_and(|(_, operation)| is_read(operation))
@@ -85,6 +86,8 @@ mod tests {
             ("ecs:DescribeServices", false),
             ("logs:FilterLogEvents", false),
             ("sts:AssumeRoleWithWebIdentity", false),
+            ("iam:SimulatePrincipalPolicy", false),
+            ("secretsmanager:UpdateSecretVersionStage", true),
             ("GET /v2/app/blobs/sha256:0a", false),
             ("PUT /v2/app/manifests/sha256:0a", true),
             ("docker:POST /build", true),

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::ecs::{Health, Task};
 use crate::state::State;
-use crate::wire::{Refusal, xml};
+use crate::wire::{Refusal, members, xml};
 
 pub(crate) const NAMESPACE: &str = "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/";
 
@@ -115,7 +115,7 @@ fn targets(state: &State, arn: &str, group: &TargetGroup) -> Vec<Target> {
     let registered = state.ecs.tasks.values().filter(|task| {
         let service = task.service.as_ref().and_then(|service| services.get(service));
         (task.is_running() || task.is_draining())
-            && service.is_some_and(|service| service.target_groups().any(|one| one == arn))
+            && service.is_some_and(|service| service.target_groups_of(task).any(|one| one == arn))
     });
     registered.map(|task| target(task, group)).collect()
 }
@@ -151,11 +151,37 @@ fn descriptions(targets: &[Target]) -> String {
     format!("<TargetHealthDescriptions>{described}</TargetHealthDescriptions>")
 }
 
-/// A list in the Query protocol: `Names.member.1`, `Names.member.2`, …
-fn members<'a>(parameters: &'a BTreeMap<String, String>, list: &str) -> Vec<&'a str> {
-    (1..).map_while(|index| parameters.get(&format!("{list}.member.{index}")).map(String::as_str)).collect()
-}
-
 fn not_found() -> Refusal {
     Refusal::new("TargetGroupNotFound", "One or more target groups not found")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::World;
+
+    #[test]
+    fn a_target_group_is_described_by_arn_and_by_name() {
+        let world = World::new();
+        let arn = world.with(|state| create_target_group(state, "shop-auth", 8080));
+        world.with(|state| create_target_group(state, "shop-web", 80));
+        let describe = |name: &str, value: &str| {
+            let parameters = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            world.with(|state| answer(state, "DescribeTargetGroups", &parameters)).map_err(|refusal| refusal.code)
+        };
+        for (name, value) in [("TargetGroupArns.member.1", arn.as_str()), ("Names.member.1", "shop-auth")] {
+            let found = describe(name, value).unwrap();
+            assert_eq!(found.matches("<TargetGroupArn>").count(), 1, "{found}");
+            for part in [
+                "<TargetGroupName>shop-auth</TargetGroupName>",
+                "<Protocol>HTTP</Protocol><Port>8080</Port>",
+                "<TargetType>ip</TargetType>",
+                "<HealthCheckPath>/health</HealthCheckPath>",
+            ] {
+                assert!(found.contains(part), "{part} in {found}");
+            }
+        }
+        assert_eq!(describe("Names.member.1", "nope"), Err("TargetGroupNotFound".to_owned()));
+        assert_eq!(describe("PageSize", "400").unwrap().matches("<TargetGroupArn>").count(), 2);
+    }
 }

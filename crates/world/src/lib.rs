@@ -11,23 +11,30 @@
 
 mod behaviour;
 mod calls;
+mod cbor;
 mod clock;
+mod cloudwatch;
+mod death;
 mod docker;
 mod ecr;
 mod ecs;
 mod elb;
 mod github;
+mod iam;
 mod logs;
 mod mount;
 mod oci;
 mod oidc;
 mod registry;
 mod route;
+mod secretsmanager;
 mod serve;
 mod ssm;
 mod state;
 mod sts;
+mod throttle;
 mod traffic;
+mod wildcard;
 mod wire;
 
 pub use behaviour::Behaviour;

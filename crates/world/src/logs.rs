@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::state::State;
+use crate::state::{State, World};
 use crate::wire::Refusal;
 
 mod events;
@@ -36,6 +36,23 @@ struct Event {
     line: String,
 }
 
+impl World {
+    /// Makes a log group, if it is not there yet.
+    pub fn create_log_group(&self, name: &str) {
+        self.with(|state| create(state, name));
+    }
+}
+
+/// Makes the groups that a task definition's containers write to: see [`crate::iam::create_roles_of`].
+pub(crate) fn create_groups_of(state: &mut State, task_definition: &Value) {
+    for container in task_definition["containerDefinitions"].as_array().into_iter().flatten() {
+        let log = &container["logConfiguration"];
+        if let Some(group) = log["options"]["awslogs-group"].as_str().filter(|_| log["logDriver"] == "awslogs") {
+            create(state, group);
+        }
+    }
+}
+
 /// Answers one operation of the API.
 pub(crate) fn answer(state: &mut State, operation: &str, body: &Value) -> Result<Value, Refusal> {
     match operation {
@@ -58,6 +75,11 @@ pub(crate) fn write(state: &mut State, group: &str, stream: &str, moment: Timest
     stream.events.push(Event { at: moment.as_millisecond(), line: line.to_owned() });
 }
 
+fn create(state: &mut State, name: &str) {
+    let now = state.now;
+    state.logs.0.entry(name.to_owned()).or_insert_with(|| Group::new(now));
+}
+
 fn create_log_group(state: &mut State, body: &Value) -> Result<Value, Refusal> {
     let name = body["logGroupName"].as_str().unwrap_or_default();
     if name.is_empty() {
@@ -66,7 +88,7 @@ fn create_log_group(state: &mut State, body: &Value) -> Result<Value, Refusal> {
     if state.logs.0.contains_key(name) {
         return Err(Refusal::new("ResourceAlreadyExistsException", "The specified log group already exists"));
     }
-    state.logs.0.insert(name.to_owned(), Group::new(state.now));
+    create(state, name);
     Ok(json!({}))
 }
 
@@ -83,6 +105,9 @@ fn put_retention_policy(state: &mut State, body: &Value) -> Result<Value, Refusa
 fn describe_log_groups(state: &State, body: &Value) -> Result<Value, Refusal> {
     let prefix = body["logGroupNamePrefix"].as_str().unwrap_or_default();
     let pattern = body["logGroupNamePattern"].as_str().unwrap_or_default();
+    if !prefix.is_empty() && !pattern.is_empty() {
+        return Err(invalid("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters."));
+    }
     let groups = state.logs.0.iter().filter(|(name, _)| name.starts_with(prefix) && name.contains(pattern));
     let described = groups.map(|(name, group)| {
         let arn = arn(state, name);
@@ -184,4 +209,64 @@ fn page(member: &str, items: Vec<Value>, body: &Value) -> Result<Value, Refusal>
         answer["nextToken"] = json!((start + limit).to_string());
     }
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(answer: &Value) -> Vec<&str> {
+        answer["logGroups"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|group| group["logGroupName"].as_str())
+            .collect()
+    }
+
+    #[test]
+    fn groups_are_found_by_prefix_page_by_page() {
+        let world = World::new();
+        for number in 0..51 {
+            world.create_log_group(&format!("/ecs/shop-{number:02}"));
+        }
+        world.create_log_group("/lambda/shop");
+        let describe = |body: Value| world.with(|state| answer(state, "DescribeLogGroups", &body));
+        let first = describe(json!({ "logGroupNamePrefix": "/ecs/" })).expect("a page");
+        assert_eq!(names(&first).len(), 50);
+        let rest = describe(json!({ "logGroupNamePrefix": "/ecs/", "nextToken": first["nextToken"] })).expect("a page");
+        assert_eq!((names(&rest), rest.get("nextToken")), (vec!["/ecs/shop-50"], None));
+        assert_eq!(names(&describe(json!({ "logGroupNamePattern": "bda" })).expect("a page")), ["/lambda/shop"]);
+        assert!(names(&describe(json!({ "logGroupNamePrefix": "/none" })).expect("a page")).is_empty());
+        let both = describe(json!({ "logGroupNamePrefix": "/ecs", "logGroupNamePattern": "shop" })).unwrap_err();
+        assert_eq!(both.code, "InvalidParameterException");
+    }
+
+    #[test]
+    fn a_group_exists_once_it_was_written_to_or_a_seed_names_it() {
+        let world = World::new();
+        let exists = |name: &str| world.with(|state| state.logs.0.contains_key(name));
+        world.register_task_definition(&json!({
+            "family": "auth", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512",
+            "executionRoleArn": "arn:aws:iam::111122223333:role/execution",
+            "containerDefinitions": [{
+                "name": "app", "image": "nginx",
+                "logConfiguration": { "logDriver": "awslogs", "options": {
+                    "awslogs-group": "/ecs/auth", "awslogs-region": "eu-west-1", "awslogs-stream-prefix": "app",
+                } },
+            }],
+        }));
+        assert_eq!((exists("/ecs/auth"), exists("/ecs/web")), (true, false));
+        world.with(|state| write(state, "/ecs/web", "app", state.now, "a line"));
+        assert!(exists("/ecs/web"));
+        assert!(
+            world
+                .with(|state| crate::iam::answer(
+                    state,
+                    "GetRole",
+                    &[("RoleName".to_owned(), "execution".to_owned())].into()
+                ))
+                .is_ok()
+        );
+    }
 }

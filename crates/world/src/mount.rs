@@ -25,7 +25,7 @@ impl HttpConnector for Mounted {
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
             let (parts, body) = request.into_parts();
             let body = body.collect().await.map_err(ConnectorError::user)?.to_bytes();
-            let answer = world.answer(&http::Request::from_parts(parts, body));
+            let answer = world.exchange(&http::Request::from_parts(parts, body)).await;
             let answer =
                 answer.ok_or_else(|| ConnectorError::io("connection closed before message completed".into()))?;
             HttpResponse::try_from(answer.map(SdkBody::from)).map_err(|error| ConnectorError::other(error.into(), None))

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 pub(crate) const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub(crate) const INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 pub(crate) const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 pub(crate) const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
@@ -52,6 +53,21 @@ pub(crate) fn manifest(config: &[u8], layers: &[Bytes]) -> Bytes {
         "layers": layers.iter().map(|layer| describe(LAYER, layer)).collect::<Vec<_>>(),
     });
     Bytes::from(manifest.to_string())
+}
+
+/// The index of an image of several platforms: each as `linux/arm64`, with its manifest.
+pub(crate) fn index(manifests: &[(&str, Bytes)]) -> Bytes {
+    let describe = |(platform, manifest): &(&str, Bytes)| {
+        let (os, architecture) = platform.split_once('/').unwrap_or(("linux", platform));
+        json!({
+            "mediaType": MANIFEST,
+            "size": manifest.len(),
+            "digest": digest(manifest),
+            "platform": { "architecture": architecture, "os": os },
+        })
+    };
+    let manifests: Vec<Value> = manifests.iter().map(describe).collect();
+    Bytes::from(json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }).to_string())
 }
 
 /// The digests of a manifest's blobs: its configuration and its layers.

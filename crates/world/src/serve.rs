@@ -76,7 +76,7 @@ async fn accept(world: World, listener: TcpListener) {
 async fn converse(world: World, stream: TcpStream) {
     let service = service_fn(|request| async {
         let request = collect(request).await.map_err(io::Error::other)?;
-        deliver(world.answer(&request))
+        deliver(world.exchange(&request).await)
     });
     // How a connection ends is the client's business: it sees the same end.
     drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);

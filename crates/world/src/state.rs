@@ -3,13 +3,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use http::header::{DATE, HeaderValue};
 use http::{Request, Response};
 use jiff::Timestamp;
 
 use crate::calls::{Call, Fault, Faults};
 use crate::clock::{Clock, Timing};
+use crate::death::Death;
 use crate::route::Route;
-use crate::{docker, ecr, ecs, elb, github, logs, ssm, sts};
+use crate::throttle::Throttle;
+use crate::{cloudwatch, docker, ecr, ecs, elb, github, iam, logs, secretsmanager, ssm, sts};
 
 /// A simulated AWS account, its region, a GitHub and a Docker engine. Cheap to clone: every clone is the same world.
 #[derive(Clone, Debug)]
@@ -27,12 +30,17 @@ pub struct State {
     clock: Clock,
     faults: Faults,
     calls: Vec<Call>,
+    throttle: Throttle,
+    pub(crate) death: Option<Death>,
+    pub(crate) cloudwatch: cloudwatch::CloudWatch,
     pub(crate) docker: docker::Docker,
     pub(crate) ecs: ecs::Ecs,
     pub(crate) ecr: ecr::Ecr,
     pub(crate) elb: elb::Elb,
     pub(crate) github: github::GitHub,
+    pub(crate) iam: iam::Iam,
     pub(crate) logs: logs::Logs,
+    pub(crate) secretsmanager: secretsmanager::SecretsManager,
     pub(crate) ssm: ssm::Ssm,
     pub(crate) sts: sts::Sts,
 }
@@ -49,12 +57,17 @@ impl World {
             clock: Clock::starting_at(epoch),
             faults: Faults::default(),
             calls: Vec::new(),
+            throttle: Throttle::default(),
+            death: None,
+            cloudwatch: cloudwatch::CloudWatch::default(),
             docker: docker::Docker::default(),
             ecs: ecs::Ecs::default(),
             ecr: ecr::Ecr::default(),
             elb: elb::Elb::default(),
             github: github::GitHub::default(),
+            iam: iam::Iam::default(),
             logs: logs::Logs::default(),
+            secretsmanager: secretsmanager::SecretsManager::default(),
             ssm: ssm::Ssm::default(),
             sts: sts::Sts::default(),
         })))
@@ -70,6 +83,11 @@ impl World {
         let mut state = self.lock();
         state.catch_up();
         look(&mut state)
+    }
+
+    /// The present moment on the world's calendar.
+    pub fn now(&self) -> Timestamp {
+        self.with(|state| state.now)
     }
 
     /// Scripts the next `times` calls of this name (`ecs:DescribeServices`) to meet a fault.
@@ -104,14 +122,27 @@ impl World {
 
     fn admit(&self, route: &Route, request: &Request<Bytes>) -> Option<Response<Bytes>> {
         let mut state = self.lock();
+        if state.death.as_ref().is_some_and(Death::is_past) {
+            return None;
+        }
         state.catch_up();
-        let name = route.name(request);
-        let fault = state.faults.take(&name);
-        let response = match &fault {
+        let (name, now) = (route.name(request), state.now);
+        let mut fault = state.faults.take(&name);
+        if fault.is_none() && !state.throttle.admits(&name, now) {
+            fault = Some(Fault::Throttled);
+        }
+        let mut response = match &fault {
             None | Some(Fault::AnswerLost) => route.answer(&mut state, request),
             Some(fault) => route.refuse(fault, &name, &state.account),
         };
+        // Everything that answers over HTTP tells its clock (RFC 9110, "Date").
+        if let Ok(date) = HeaderValue::from_str(&state.now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()) {
+            response.headers_mut().insert(DATE, date);
+        }
         state.calls.push(route.record(name, request, &response));
+        if let Some(death) = &mut state.death {
+            death.comes_closer();
+        }
         (fault != Some(Fault::AnswerLost)).then_some(response)
     }
 

@@ -5,7 +5,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::behaviour::Behaviour;
-use crate::ecs::{Container, Health, Task};
+use crate::ecs::{Container, Health, Service, Task};
 use crate::state::State;
 use crate::{ecr, wire};
 
@@ -38,10 +38,23 @@ pub(crate) fn version(state: &State, container: &Container) -> String {
     commit.map(str::to_owned).or_else(labelled).unwrap_or_else(name)
 }
 
-/// The healthy tasks take turns; where none is healthy a load balancer tries them all.
+/// The healthy tasks take turns; where none is healthy a load balancer tries them all. While traffic shifts, a revision gets
+/// its share of the requests, evenly spread: 10 % are every tenth.
 fn chosen<'a>(state: &'a State, service: &str, turn: usize) -> Option<&'a Task> {
     let running = state.ecs.tasks.values().filter(|task| task.is_running() && task.service.as_deref() == Some(service));
-    let (healthy, others): (Vec<&Task>, Vec<&Task>) = running.partition(|task| task.health == Health::Healthy);
+    let running: Vec<&Task> = running.collect();
+    let (running, turn) = match state.ecs.services.get(service).and_then(Service::share) {
+        None => (running, turn),
+        Some(share) => {
+            let before = share.requests(turn);
+            let is_new = share.requests(turn + 1) > before;
+            let own: Vec<&Task> = running.iter().copied().filter(|task| share.sends_to(task, is_new)).collect();
+            let stands_in = own.is_empty() && share.stands_in();
+            (if stands_in { running } else { own }, if is_new { before } else { turn - before })
+        }
+    };
+    let (healthy, others): (Vec<&Task>, Vec<&Task>) =
+        running.into_iter().partition(|task| task.health == Health::Healthy);
     let targets = if healthy.is_empty() { others } else { healthy };
     targets.get(turn % targets.len().max(1)).copied()
 }

@@ -1,13 +1,16 @@
-//! How requests are read from, and answers and refusals written on, the wire: AWS JSON 1.1, AWS Query (XML), plain JSON.
+//! How requests are read from, and answers and refusals written on, the wire: AWS JSON 1.1, AWS Query (XML), Smithy RPC
+//! (CBOR), plain JSON.
 
 use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+
+use crate::cbor;
 
 /// A service's modelled "no": an error code of its API with the message that a caller sees.
 #[derive(Clone, Debug)]
@@ -29,7 +32,7 @@ impl Refusal {
     }
 }
 
-/// An answer in AWS JSON 1.1, as ECS, ECR, SSM and CloudWatch Logs speak it.
+/// An answer in AWS JSON 1.1, as ECS, ECR, SSM, Secrets Manager and CloudWatch Logs speak it.
 pub(crate) fn aws_json(answer: Result<Value, Refusal>) -> Response<Bytes> {
     match answer {
         Ok(value) => respond(StatusCode::OK, "application/x-amz-json-1.1", value.to_string()),
@@ -40,8 +43,27 @@ pub(crate) fn aws_json(answer: Result<Value, Refusal>) -> Response<Bytes> {
     }
 }
 
-/// An answer in the AWS Query protocol (XML), as Elastic Load Balancing and STS speak it. `result` is the inside of
-/// `<ActionResult>`, already escaped.
+/// An answer in Smithy's RPC protocol over CBOR, as CloudWatch speaks it to today's SDKs.
+/// <https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html>
+pub(crate) fn rpc_v2_cbor(answer: Result<Value, Refusal>) -> Response<Bytes> {
+    let (status, body, code) = match answer {
+        Ok(value) => (StatusCode::OK, value, None),
+        Err(Refusal { status, code, message }) => (status, json!({ "__type": code, "message": message }), Some(code)),
+    };
+    let mut response = match cbor::write(&body) {
+        Ok(body) => respond(status, "application/cbor", body),
+        Err(error) => respond(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string()),
+    };
+    response.headers_mut().insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
+    // For services that spoke Query once: the code that they had there.
+    if let Some(code) = code.and_then(|code| HeaderValue::from_str(&format!("{code};Sender")).ok()) {
+        response.headers_mut().insert("x-amzn-query-error", code);
+    }
+    response
+}
+
+/// An answer in the AWS Query protocol (XML), as Elastic Load Balancing, IAM and STS speak it. `result` is the
+/// inside of `<ActionResult>`, already escaped.
 pub(crate) fn aws_query(action: &str, namespace: &str, answer: Result<String, Refusal>) -> Response<Bytes> {
     match answer {
         Ok(result) => respond(
@@ -83,6 +105,11 @@ pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response<Bytes>
 /// The fields of an HTML form, as the AWS Query protocol sends its parameters. The last of several equal names wins.
 pub(crate) fn form(body: &[u8]) -> BTreeMap<String, String> {
     form_urlencoded::parse(body).into_owned().collect()
+}
+
+/// A list in the Query protocol: `Names.member.1`, `Names.member.2`, …
+pub(crate) fn members<'a>(parameters: &'a BTreeMap<String, String>, list: &str) -> Vec<&'a str> {
+    (1..).map_while(|index| parameters.get(&format!("{list}.member.{index}")).map(String::as_str)).collect()
 }
 
 /// The fields of a request's query string, in order, names repeated as they were sent.

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::repository::{Manifest, Pushed, Repository};
 use super::{listing, named, named_mut, required, violation};
-use crate::oci;
 use crate::state::State;
 use crate::wire::{self, Refusal};
+use crate::{oci, registry};
 
 pub(super) fn describe(state: &State, body: &Value) -> Result<Value, Refusal> {
     let (repository, name) = named(state, body)?;
@@ -75,6 +75,24 @@ pub(super) fn batch_check_layer_availability(state: &State, body: &Value) -> Res
         }
     }
     Ok(json!({ "layers": layers, "failures": failures }))
+}
+
+/// Takes configurations as well as layers. <https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetDownloadUrlForLayer.html>
+pub(super) fn get_download_url_for_layer(state: &State, body: &Value) -> Result<Value, Refusal> {
+    let (repository, name) = named(state, body)?;
+    let digest = required(body, "layerDigest")?;
+    if repository.blob(&digest).is_none() {
+        let message = format!(
+            "The layer with digest '{digest}' does not exist in the repository with name '{name}' in the registry with id '{}'",
+            state.account
+        );
+        return Err(Refusal::new("LayersNotFoundException", message));
+    }
+    if !repository.refers_to(&digest) {
+        let message = "The specified layer is not available because it is not associated with an image.";
+        return Err(Refusal::new("LayerInaccessibleException", message));
+    }
+    Ok(json!({ "downloadUrl": registry::layer_url(state, &name, &digest), "layerDigest": digest }))
 }
 
 pub(super) fn put(state: &mut State, body: &Value) -> Result<Value, Refusal> {
@@ -246,6 +264,51 @@ mod tests {
         assert_eq!(answer["layers"][0]["layerAvailability"], "AVAILABLE");
         assert_eq!(answer["layers"][1]["layerAvailability"], "UNAVAILABLE");
         assert_eq!(answer["failures"][0]["failureCode"], "InvalidLayerDigest");
+    }
+
+    #[test]
+    fn an_index_is_had_with_its_images() {
+        let world = World::new();
+        let platforms = vec!["linux/amd64", "linux/arm64"];
+        let seed = ImageSeed { repository: "app".into(), tag: "v1".into(), platforms, ..Default::default() };
+        let digest = world.push_image(seed);
+        let get = |id: Value| {
+            let body = json!({ "repositoryName": "app", "imageIds": [id] });
+            let answer = ask(&world, "BatchGetImage", body).unwrap();
+            let manifest = answer["images"][0]["imageManifest"].as_str().expect("a manifest").to_owned();
+            (answer["images"][0].clone(), serde_json::from_str::<Value>(&manifest).unwrap())
+        };
+        let (image, index) = get(json!({ "imageTag": "v1" }));
+        assert_eq!(
+            (&image["imageManifestMediaType"], &image["imageId"]["imageDigest"]),
+            (&json!(oci::INDEX), &json!(digest))
+        );
+        assert_eq!(index["manifests"][1]["platform"], json!({ "architecture": "arm64", "os": "linux" }));
+        let (_, manifest) = get(json!({ "imageDigest": index["manifests"][1]["digest"] }));
+        let config = download(&world, manifest["config"]["digest"].as_str().unwrap());
+        let config: Value = serde_json::from_slice(&config).unwrap();
+        assert_eq!((&config["architecture"], &config["os"]), (&json!("arm64"), &json!("linux")));
+    }
+
+    /// What lies behind the URL of a layer or a configuration.
+    fn download(world: &World, digest: &str) -> Bytes {
+        let body = json!({ "repositoryName": "app", "layerDigest": digest });
+        let url = ask(world, "GetDownloadUrlForLayer", body).unwrap()["downloadUrl"].as_str().unwrap().to_owned();
+        let request = http::Request::get(url).body(Bytes::new()).unwrap();
+        let response = world.answer(&request).unwrap();
+        assert_eq!(response.status(), http::StatusCode::OK);
+        response.into_body()
+    }
+
+    #[test]
+    fn a_layer_of_no_image_is_not_to_be_had() {
+        let (world, _) = world_with_an_image();
+        let orphan = world.with(|state| state.ecr.repository_mut("app").unwrap().put_blob(Bytes::from("orphan")));
+        let ask = |digest: &str| {
+            ask(&world, "GetDownloadUrlForLayer", json!({ "repositoryName": "app", "layerDigest": digest }))
+        };
+        assert_eq!(ask(&orphan), Err("LayerInaccessibleException".to_owned()));
+        assert_eq!(ask(&oci::digest(b"nowhere")), Err("LayersNotFoundException".to_owned()));
     }
 
     #[test]

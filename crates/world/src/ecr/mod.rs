@@ -78,6 +78,7 @@ pub(crate) fn answer(state: &mut State, operation: &str, body: &Value) -> Result
         "ListImages" => images::list(state, body),
         "BatchGetImage" => images::batch_get(state, body),
         "BatchCheckLayerAvailability" => images::batch_check_layer_availability(state, body),
+        "GetDownloadUrlForLayer" => images::get_download_url_for_layer(state, body),
         "PutImage" => images::put(state, body),
         "DescribeImageScanFindings" => scans::describe_findings(state, body),
         _ => Err(Refusal::new("UnknownOperationException", format!("ECR has no operation {operation} in this world"))),
@@ -106,7 +107,7 @@ fn get_authorization_token(state: &mut State) -> Value {
 }
 
 /// The registry's URL. Only loopback speaks plain HTTP.
-fn endpoint(state: &State) -> String {
+pub(crate) fn endpoint(state: &State) -> String {
     let scheme = if state.registry_host.starts_with("127.0.0.1") { "http" } else { "https" };
     format!("{scheme}://{}", state.registry_host)
 }

@@ -23,7 +23,8 @@ pub(crate) struct Reference<'a> {
 pub(crate) struct ImageFacts {
     pub(crate) digest: String,
     pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) architecture: String,
+    /// The architectures that it was built for: several for an index.
+    pub(crate) architectures: Vec<String>,
     pub(crate) config_digest: String,
 }
 
@@ -58,7 +59,7 @@ impl<'a> Reference<'a> {
 }
 
 /// Looks an image up, as the one who pulls it. `None` if this account's registry has no such image; an image of another
-/// registry is assumed to exist.
+/// registry is assumed to exist, for every architecture.
 pub(crate) fn image(state: &State, reference: &str) -> Option<ImageFacts> {
     let parsed = Reference::parse(reference);
     if parsed.is_ours(state) {
@@ -69,7 +70,7 @@ pub(crate) fn image(state: &State, reference: &str) -> Option<ImageFacts> {
         config_digest: oci::digest(digest.as_bytes()),
         digest,
         labels: BTreeMap::new(),
-        architecture: "amd64".to_owned(),
+        architectures: vec!["amd64".to_owned(), "arm64".to_owned()],
     })
 }
 
@@ -77,8 +78,10 @@ fn facts(repository: &Repository, wanted: &str) -> Option<ImageFacts> {
     let (digest, manifest) = repository.manifest(wanted)?;
     let parsed = manifest.parse();
     let children = oci::children(&parsed);
+    // The images of an index are alike but for their architecture: one speaks for all.
     if let Some((child, _)) = children.iter().find(|(_, architecture)| *architecture == "amd64").or(children.first()) {
-        return facts(repository, child).map(|facts| ImageFacts { digest: digest.to_owned(), ..facts });
+        let architectures = children.iter().map(|(_, architecture)| (*architecture).to_owned()).collect();
+        return facts(repository, child).map(|facts| ImageFacts { digest: digest.to_owned(), architectures, ..facts });
     }
     let config_digest = parsed["config"]["digest"].as_str()?;
     let config: Value = serde_json::from_slice(repository.blob(config_digest)?).ok()?;
@@ -86,7 +89,7 @@ fn facts(repository: &Repository, wanted: &str) -> Option<ImageFacts> {
     Some(ImageFacts {
         digest: digest.to_owned(),
         labels: labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect(),
-        architecture: config["architecture"].as_str().unwrap_or("amd64").to_owned(),
+        architectures: vec![config["architecture"].as_str().unwrap_or("amd64").to_owned()],
         config_digest: config_digest.to_owned(),
     })
 }
@@ -132,6 +135,23 @@ mod tests {
         }
         assert_eq!(world.with(|state| image(state, "127.0.0.1:4321/shop/auth:v2")), None);
         assert_eq!(world.with(|state| image(state, "127.0.0.1:4321/shop/nope:v1")), None);
+    }
+
+    #[test]
+    fn an_image_has_the_architectures_that_it_was_built_for() {
+        let world = World::new();
+        let architectures = |platforms: &[&'static str]| {
+            let seed = ImageSeed { repository: "app".into(), platforms: platforms.to_vec(), ..Default::default() };
+            let digest = world.push_image(seed);
+            let image = world.with(|state| {
+                let name = format!("{}/app@{digest}", state.registry_host);
+                image(state, &name)
+            });
+            image.map(|image| (image.digest == digest, image.architectures.join(" "))).expect("an image")
+        };
+        assert_eq!(architectures(&[]), (true, "amd64".to_owned()));
+        assert_eq!(architectures(&["linux/arm64"]), (true, "arm64".to_owned()));
+        assert_eq!(architectures(&["linux/arm64", "linux/amd64"]), (true, "arm64 amd64".to_owned()));
     }
 
     #[test]

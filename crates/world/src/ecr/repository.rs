@@ -6,8 +6,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::oci;
 use crate::wire::Refusal;
+use crate::{oci, wildcard};
 
 /// A repository.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ impl Repository {
 
     /// <https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html>
     fn is_immutable(&self, tag: &str) -> bool {
-        let is_excluded = self.exclusions.iter().any(|pattern| matches_wildcard(pattern, tag));
+        let is_excluded = self.exclusions.iter().any(|pattern| wildcard::matches(pattern, tag));
         match self.mutability.as_str() {
             "IMMUTABLE" => true,
             "IMMUTABLE_WITH_EXCLUSION" => !is_excluded,
@@ -161,16 +161,6 @@ fn tag_is_immutable(name: &str, tag: &str) -> Refusal {
         "The image tag '{tag}' already exists in the '{name}' repository and cannot be overwritten because the tag is immutable."
     );
     Refusal::new("ImageTagAlreadyExistsException", message)
-}
-
-/// `*` stands for any text, everything else for itself.
-fn matches_wildcard(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((head, tail)) => text.strip_prefix(head).is_some_and(|rest| {
-            (0..=rest.len()).any(|at| rest.is_char_boundary(at) && matches_wildcard(tail, &rest[at..]))
-        }),
-    }
 }
 
 #[cfg(test)]

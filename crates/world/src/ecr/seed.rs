@@ -22,8 +22,9 @@ pub struct ImageSeed {
     pub env: Vec<String>,
     /// The user that it runs as; root if blank.
     pub user: String,
-    /// Its architecture; `amd64` if blank.
-    pub architecture: String,
+    /// The platforms that it was built for, as `linux/arm64`; `linux/amd64` if none is said. Several make an index, with an
+    /// image for each.
+    pub platforms: Vec<&'static str>,
     /// The command of its health check, if it has one.
     pub healthcheck: Option<Vec<String>>,
 }
@@ -46,30 +47,59 @@ impl World {
         });
     }
 
-    /// Puts an image with a manifest, a configuration and one layer into the registry and answers its digest.
+    /// Puts an image (a manifest, a configuration and one layer for each platform) into the registry and answers its digest.
     ///
     /// # Panics
     /// If the tag is immutable and there, with another image.
     pub fn push_image(&self, seed: ImageSeed) -> String {
         self.create_repository(&seed.repository);
-        let (config, layer) = match seed.contents() {
+        let tag = Some(seed.tag.as_str()).filter(|tag| !tag.is_empty());
+        if let [_, _, ..] = seed.platforms.as_slice() {
+            let put = |platform: &&'static str| (*platform, self.put_image(&seed, platform, None));
+            let index = oci::index(&seed.platforms.iter().map(put).collect::<Vec<_>>());
+            return self.put_manifest(&seed.repository, oci::INDEX, &index, tag);
+        }
+        let platform = seed.platforms.first().unwrap_or(&"linux/amd64");
+        oci::digest(&self.put_image(&seed, platform, tag))
+    }
+
+    /// Puts an image of one platform and answers its manifest.
+    fn put_image(&self, seed: &ImageSeed, platform: &str, tag: Option<&str>) -> Bytes {
+        let (config, layer) = match seed.contents(platform) {
             Ok(contents) => contents,
             Err(error) => panic!("an archive in memory: {error}"),
         };
         let manifest = oci::manifest(&config, std::slice::from_ref(&layer));
-        let pushed = self.with(|state| {
-            let now = state.now;
-            let tag = Some(seed.tag.as_str()).filter(|tag| !tag.is_empty());
-            state.ecr.repository_mut(&seed.repository).map(|repository| {
+        self.with(|state| {
+            if let Some(repository) = state.ecr.repository_mut(&seed.repository) {
                 repository.put_blob(config);
                 repository.put_blob(layer);
-                repository.put_manifest(&seed.repository, oci::MANIFEST, &manifest, tag, now)
-            })
+            }
+        });
+        self.put_manifest(&seed.repository, oci::MANIFEST, &manifest, tag);
+        manifest
+    }
+
+    fn put_manifest(&self, repository: &str, media_type: &str, manifest: &Bytes, tag: Option<&str>) -> String {
+        let pushed = self.with(|state| {
+            let now = state.now;
+            let found = state.ecr.repository_mut(repository);
+            found.map(|found| found.put_manifest(repository, media_type, manifest, tag, now))
         });
         match pushed {
             Some(Ok(Pushed::New(digest) | Pushed::Unchanged(digest))) => digest,
             refused => panic!("the image cannot be put into the registry: {refused:?}"),
         }
+    }
+
+    /// Deletes an image, by tag or digest, with all of its tags, as a lifecycle policy does.
+    pub fn delete_image(&self, repository: &str, reference: &str) {
+        self.with(|state| {
+            let Some(repository) = state.ecr.repository_mut(repository) else { return };
+            let Some(digest) = repository.manifest(reference).map(|(digest, _)| digest.to_owned()) else { return };
+            repository.manifests.remove(&digest);
+            repository.tags.retain(|_, tagged| *tagged != digest);
+        });
     }
 
     /// The digest of the image that has this tag.
@@ -82,15 +112,16 @@ impl World {
 }
 
 impl ImageSeed {
-    /// The configuration and the layer.
-    fn contents(&self) -> io::Result<(Bytes, Bytes)> {
+    /// The configuration and the layer for a platform.
+    fn contents(&self, platform: &str) -> io::Result<(Bytes, Bytes)> {
+        let (os, architecture) = platform.split_once('/').unwrap_or(("linux", platform));
         // Content of its own per image: a layer is shared only where the images are the same.
-        let text = format!("{} {} {:?} {:?}", self.repository, self.user, self.labels, self.env);
+        let text = format!("{} {platform} {} {:?} {:?}", self.repository, self.user, self.labels, self.env);
         let plain = tar_of("etc/image", text.as_bytes())?;
         let labels: Map<String, Value> = self.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         let mut config = json!({
-            "architecture": if self.architecture.is_empty() { "amd64" } else { &self.architecture },
-            "os": "linux",
+            "architecture": architecture,
+            "os": os,
             "config": { "Env": self.env, "Labels": labels, "User": self.user, "Entrypoint": ["/app"] },
             "rootfs": { "type": "layers", "diff_ids": [oci::digest(&plain)] },
         });

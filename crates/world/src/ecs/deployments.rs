@@ -6,7 +6,10 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::services::REVISION_MEMBERS;
+use super::alarms::{self, Alarms};
+use super::hooks::Hook;
+use super::services::{REVISION_MEMBERS, Service};
+use super::stages::{self, Journey, Setting, Stage};
 use super::{clusters, describe, identifiers, page, scheduler, services, strings, task_definitions, without_nulls};
 use crate::state::State;
 use crate::wire::{Refusal, epoch};
@@ -29,6 +32,8 @@ pub(super) struct Deployment {
     pub(super) unplaced: u32,
     /// After failures the scheduler lets time pass.
     pub(super) next_start: Option<Timestamp>,
+    /// Its tasks are registered with the alternate target groups, and not with the others.
+    pub(super) is_alternate: bool,
 }
 
 /// `rolloutState`.
@@ -67,6 +72,9 @@ pub(super) struct ServiceDeployment {
     pub(super) finished_at: Option<Timestamp>,
     pub(super) rollback: Option<Rollback>,
     pub(super) breaker: Breaker,
+    pub(super) alarms: Alarms,
+    pub(super) hooks: Vec<Hook>,
+    pub(super) journey: Journey,
     pub(super) configuration: Value,
 }
 
@@ -91,7 +99,9 @@ pub(super) struct Breaker {
 pub(super) fn start(state: &mut State, service: &str, task_definition: &str) {
     let id = identifiers::deployment_id(state);
     let revision = new_revision(state, service, task_definition);
-    let deployment = Deployment {
+    let configuration = state.ecs.services.get(service).map_or(Value::Null, |service| service.configuration().clone());
+    let (alarms, timing) = (alarms::of(state, &configuration), state.timing);
+    let mut deployment = Deployment {
         reason: format!("ECS deployment {id} in progress."),
         id: id.clone(),
         revision: revision.arn.clone(),
@@ -102,16 +112,20 @@ pub(super) fn start(state: &mut State, service: &str, task_definition: &str) {
         failed_tasks: 0,
         unplaced: 0,
         next_start: None,
+        is_alternate: false,
     };
     let unique = identifiers::service_deployment_id(state);
     let (now, arn) = (state.now, service.replacen(":service/", ":service-deployment/", 1));
-    let sources = running_revisions(state, service).into_iter().map(|(revision, ..)| revision).collect();
+    let sources: Vec<String> = running_revisions(state, service).into_iter().map(|(revision, ..)| revision).collect();
     let Some(service) = state.ecs.services.get_mut(service) else { return };
     for earlier in service.service_deployments.iter_mut().filter(|earlier| !earlier.is_over()) {
-        earlier.status = "STOP_REQUESTED";
         earlier.status_reason = Some("Replaced by a new service deployment".to_owned());
-        earlier.updated_at = now;
+        earlier.becomes("STOP_REQUESTED", now);
     }
+    let setting = setting(service, sources.len() > 1);
+    let before = service.deployments.iter().rev().find(|one| one.rollout == Rollout::Completed);
+    deployment.is_alternate =
+        before.is_some_and(|before| before.is_alternate != (stages::shifts(&configuration) && setting.manages_traffic));
     let (enabled, threshold) = scheduler::breaker(service);
     service.service_deployments.push(ServiceDeployment {
         arn: format!("{arn}/{unique}"),
@@ -127,13 +141,26 @@ pub(super) fn start(state: &mut State, service: &str, task_definition: &str) {
         finished_at: None,
         rollback: None,
         breaker: Breaker { status: if enabled { "MONITORING" } else { "DISABLED" }, failures: 0, threshold },
-        configuration: service.configuration().clone(),
+        alarms,
+        hooks: Vec::new(),
+        journey: Journey::new(&configuration, &setting, &timing),
+        configuration,
     });
     service.primary = id;
     service.deployments.push(deployment);
     service.revisions.push(revision);
     let arn = service.arn.clone();
     scheduler::wake(state, &arn);
+}
+
+fn setting(service: &Service, reconciles: bool) -> Setting {
+    let load_balancers = service.load_balancers();
+    let advanced = || load_balancers.iter().map(|one| &one["advancedConfiguration"]);
+    Setting {
+        manages_traffic: advanced().any(|one| !one.is_null()),
+        tests_traffic: advanced().any(|one| !one["testListenerRule"].is_null()),
+        reconciles,
+    }
 }
 
 /// ListServiceDeployments.
@@ -189,7 +216,8 @@ pub(super) fn running_revisions(state: &State, service: &str) -> Vec<(String, u3
     let Some(service) = state.ecs.services.get(service) else { return Vec::new() };
     let counted = service.deployments.iter().map(|deployment| {
         let (running, pending) = scheduler::count(state, &service.arn, &deployment.id);
-        let requested = if deployment.id == service.primary { service.desired_count } else { running + pending };
+        let is_wanted = deployment.id == service.primary || stages::kept(service) == Some(&deployment.id);
+        let requested = if is_wanted { service.desired_count } else { running + pending };
         (deployment.revision.clone(), requested, running, pending)
     });
     counted.filter(|(_, requested, running, pending)| requested + running + pending > 0).collect()
@@ -201,6 +229,11 @@ impl ServiceDeployment {
         ["SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"].contains(&self.status)
     }
 
+    /// `lifecycleStage`, while there is one.
+    pub(super) fn stage(&self) -> Option<&'static str> {
+        self.journey.stage().filter(|_| !self.is_over()).map(Stage::name)
+    }
+
     /// Moves on, at a moment.
     pub(super) fn becomes(&mut self, status: &'static str, now: Timestamp) {
         self.status = status;
@@ -210,10 +243,16 @@ impl ServiceDeployment {
             "STOPPED" => self.stopped_at = Some(now),
             _ => {}
         }
+        if status != "IN_PROGRESS" {
+            // Nobody can answer them any more.
+            self.hooks.iter_mut().filter(|hook| hook.is_pending()).for_each(|hook| hook.status = "FAILED");
+        }
         if self.is_over() {
             self.finished_at = Some(now);
-            if self.breaker.status == "MONITORING" {
-                self.breaker.status = "MONITORING_COMPLETE";
+            for watcher in [&mut self.breaker.status, &mut self.alarms.status] {
+                if *watcher == "MONITORING" {
+                    *watcher = "MONITORING_COMPLETE";
+                }
             }
         }
     }

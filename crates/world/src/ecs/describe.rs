@@ -1,14 +1,18 @@
-//! How tasks, services, deployments and revisions are written in answers.
+//! How tasks, services and deployments are written in answers.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::deployments::{self, Deployment, Revision, Rollout, ServiceDeployment};
+use super::deployments::{self, Deployment, Rollout};
 use super::services::Service;
 use super::tasks::{Container, Health, Status, Task};
 use super::{lifecycle, scheduler, tags, without_nulls};
 use crate::state::State;
 use crate::wire::epoch;
+
+mod records;
+
+pub(super) use records::{revision, service_deployment, service_deployment_brief};
 
 const PLATFORM_VERSION: &str = "1.4.0";
 const SERVICE_ROLE: &str = "aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS";
@@ -89,6 +93,7 @@ pub(super) fn service(state: &State, service: &Service, with_tags: bool) -> Valu
         "taskDefinition": service.primary().map(|deployment| &deployment.task_definition),
         "deploymentConfiguration": service.configuration(),
         "deployments": shown(state, service).map(|one| deployment(state, service, one)).collect::<Vec<_>>(),
+        "taskSets": (service.controller() != "ECS").then(|| task_sets(state, service)),
         "roleArn": format!("arn:aws:iam::{}:role/{SERVICE_ROLE}", state.account),
         "events": service.events.iter().map(event).collect::<Vec<_>>(),
         "createdAt": epoch(service.created_at),
@@ -109,83 +114,41 @@ pub(super) fn service(state: &State, service: &Service, with_tags: bool) -> Valu
     }))
 }
 
-/// A service deployment in a list.
-pub(super) fn service_deployment_brief(service: &Service, deployment: &ServiceDeployment) -> Value {
-    without_nulls(json!({
-        "serviceDeploymentArn": deployment.arn,
-        "serviceArn": service.arn,
-        "clusterArn": cluster_of(service),
-        "startedAt": moment(deployment.started_at),
-        "createdAt": epoch(deployment.created_at),
-        "finishedAt": moment(deployment.finished_at),
-        "targetServiceRevisionArn": deployment.target,
-        "status": deployment.status,
-        "statusReason": deployment.status_reason,
-    }))
-}
-
-/// A service deployment in full.
-pub(super) fn service_deployment(state: &State, service: &Service, deployment: &ServiceDeployment) -> Value {
-    let running = deployments::running_revisions(state, &service.arn);
-    let summary = |arn: &String| {
-        let (_, requested, running, pending) =
-            running.iter().find(|(revision, ..)| revision == arn).cloned().unwrap_or_default();
-        json!({ "arn": arn, "requestedTaskCount": requested, "runningTaskCount": running, "pendingTaskCount": pending })
-    };
-    let rollback = deployment.rollback.as_ref().map(|rollback| {
+/// The task sets of a service that another controller deploys.
+fn task_sets(state: &State, service: &Service) -> Vec<Value> {
+    let task_set = |deployment: &Deployment| {
+        let (running, pending) = scheduler::count(state, &service.arn, &deployment.id);
+        let id = deployment.id.replace("ecs-svc/", "ecs-svc-");
         json!({
-            "reason": rollback.reason,
-            "startedAt": epoch(rollback.started_at),
-            "serviceRevisionArn": rollback.revision,
+            "id": id,
+            "taskSetArn": format!("{}/{id}", service.arn.replacen(":service/", ":task-set/", 1)),
+            "serviceArn": service.arn,
+            "clusterArn": cluster_of(service),
+            "externalId": if service.controller() == "CODE_DEPLOY" { "d-0A1B2C3D4" } else { "release-1" },
+            "status": "PRIMARY",
+            "taskDefinition": deployment.task_definition,
+            "computedDesiredCount": service.desired_count,
+            "pendingCount": pending,
+            "runningCount": running,
+            "createdAt": epoch(deployment.created_at),
+            "updatedAt": epoch(deployment.updated_at),
+            "launchType": launch_type(&service.settings),
+            "loadBalancers": service.load_balancers(),
+            "scale": { "value": 100.0, "unit": "PERCENT" },
+            "stabilityStatus": if pending == 0 { "STEADY_STATE" } else { "STABILIZING" },
+            "stabilityStatusAt": epoch(deployment.updated_at),
+            "tags": [],
         })
-    });
-    without_nulls(json!({
-        "serviceDeploymentArn": deployment.arn,
-        "serviceArn": service.arn,
-        "clusterArn": cluster_of(service),
-        "createdAt": epoch(deployment.created_at),
-        "startedAt": moment(deployment.started_at),
-        "finishedAt": moment(deployment.finished_at),
-        "stoppedAt": moment(deployment.stopped_at),
-        "updatedAt": epoch(deployment.updated_at),
-        "sourceServiceRevisions": deployment.sources.iter().map(summary).collect::<Vec<_>>(),
-        "targetServiceRevision": summary(&deployment.target),
-        "status": deployment.status,
-        "statusReason": deployment.status_reason,
-        "deploymentConfiguration": deployment.configuration,
-        "rollback": rollback,
-        "deploymentCircuitBreaker": {
-            "status": deployment.breaker.status,
-            "failureCount": deployment.breaker.failures,
-            "threshold": deployment.breaker.threshold,
-        },
-        "alarms": { "status": "DISABLED", "alarmNames": [], "triggeredAlarmNames": [] },
-    }))
-}
-
-/// A service revision.
-pub(super) fn revision(state: &State, service: &Service, revision: &Revision) -> Value {
-    let fargate = is_fargate(&revision.settings);
-    let mut description = revision.settings.clone();
-    for (member, value) in [
-        ("serviceRevisionArn", json!(revision.arn)),
-        ("serviceArn", json!(service.arn)),
-        ("clusterArn", json!(state.ecs_arn(&format!("cluster/{}", service.cluster)))),
-        ("taskDefinition", json!(revision.task_definition)),
-        ("platformVersion", json!(fargate.then_some(PLATFORM_VERSION))),
-        ("platformFamily", json!(fargate.then_some("Linux"))),
-        ("containerImages", revision.images.clone()),
-        ("guardDutyEnabled", json!(false)),
-        ("createdAt", epoch(revision.created_at)),
-    ] {
-        description.insert(member.to_owned(), value);
-    }
-    without_nulls(Value::Object(description))
+    };
+    service.primary().into_iter().map(task_set).collect()
 }
 
 /// The deployments that DescribeServices shows: the primary one, and those that still have tasks.
+///
+/// A service that another controller deploys has none: its tasks are in task sets.
 pub(super) fn shown<'a>(state: &'a State, service: &'a Service) -> impl Iterator<Item = &'a Deployment> {
-    let mut all: Vec<&Deployment> = service.deployments.iter().rev().collect();
+    let mut all: Vec<&Deployment> =
+        service.deployments.iter().rev().filter(|_| service.controller() == "ECS").collect();
     all.sort_by_key(|deployment| deployment.id != service.primary);
     all.into_iter().filter(|deployment| {
         let mut tasks = scheduler::tasks(state, &service.arn);

@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::state::State;
@@ -35,6 +37,11 @@ pub(super) fn digits(state: &mut State) -> String {
 pub(super) fn service_deployment_id(state: &mut State) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     mint(state)[..21].iter().map(|byte| char::from(ALPHABET[usize::from(byte % 64)])).collect()
+}
+
+/// A lifecycle hook's identifier: `ecs-pause-` and 43 characters.
+pub(super) fn hook_id(state: &mut State, kind: &str) -> String {
+    format!("ecs-{kind}-{}", URL_SAFE_NO_PAD.encode(mint(state)))
 }
 
 /// A UUID, as events, containers and attachments have.

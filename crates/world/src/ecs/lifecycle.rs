@@ -12,7 +12,7 @@ use super::scheduler;
 use super::tasks::{Container, Health, Status, Stop, Task};
 use crate::behaviour::Behaviour;
 use crate::state::State;
-use crate::{ecr, logs, ssm};
+use crate::{ecr, logs, secretsmanager, ssm};
 
 /// Something that happens to a task.
 #[derive(Clone, Debug)]
@@ -118,8 +118,8 @@ fn pulled(state: &mut State, sequence: u64) {
             Some(image) if behaviour(&image.labels, in_service) == Behaviour::CannotBePulled => {
                 Some(format!("5 time(s): failed to resolve ref {reference}: failed to do request: i/o timeout"))
             }
-            // An image built on another kind of machine, for that kind alone. An index is seen by its amd64 image.
-            Some(image) if platform == "amd64" && image.architecture != platform => Some(format!(
+            // An image built on another kind of machine, for that kind alone.
+            Some(image) if !image.architectures.iter().any(|architecture| architecture == platform) => Some(format!(
                 "7 time(s): image Manifest does not contain descriptor matching platform 'linux/{platform}'"
             )),
             Some(_) => None,
@@ -147,6 +147,10 @@ fn pulled(state: &mut State, sequence: u64) {
 
 fn started(state: &mut State, sequence: u64) {
     let Some(task) = state.ecs.tasks.get(&sequence) else { return };
+    let cannot = |container: &Container| container.behaviour == Some(Behaviour::CannotBeExecuted);
+    if let Some(container) = task.containers.iter().position(cannot) {
+        return cannot_start(state, sequence, container);
+    }
     let (plan, now) = (plan(state, task), state.now);
     if let Some(task) = state.ecs.tasks.get_mut(&sequence) {
         task.status = Status::Running;
@@ -154,6 +158,18 @@ fn started(state: &mut State, sequence: u64) {
         task.timeline.extend(plan);
     }
     scheduler::registered(state, sequence);
+}
+
+/// What the runtime says is the container's reason alone: the task's says no more than that it failed.
+fn cannot_start(state: &mut State, sequence: u64, container: usize) {
+    const REASON: &str = "CannotStartContainerError: failed to create shim task: OCI runtime create failed: runc create \
+                          failed: unable to start container process: exec: \"/app\": stat /app: no such file or directory: \
+                          unknown";
+    fails_to_start(state, sequence, None, "Task failed to start".to_owned());
+    let task = state.ecs.tasks.get_mut(&sequence);
+    if let Some(container) = task.and_then(|task| task.containers.get_mut(container)) {
+        container.reason = Some(REASON.to_owned());
+    }
 }
 
 /// Everything that a task will do by itself from the moment it runs, in the order of time.
@@ -207,7 +223,7 @@ fn checked(state: &mut State, sequence: u64, health: Health) {
 /// Only a service's scheduler replaces a task for its health; a task of RunTask runs on.
 fn failed_health_checks(state: &mut State, sequence: u64) {
     let Some(service) = scheduler::service_of(state, sequence) else { return };
-    let reason = match service.target_groups().next() {
+    let reason = match service.target_groups_of(&state.ecs.tasks[&sequence]).next() {
         Some(target_group) => format!("Task failed ELB health checks in (target-group {target_group})"),
         None => "Task failed container health checks".to_owned(),
     };
@@ -302,27 +318,41 @@ fn platform(state: &State, task: &Task) -> &'static str {
 fn missing_secret(state: &State, sequence: u64) -> Option<String> {
     const FAILED: &str = "ResourceInitializationError: unable to pull secrets or registry auth: execution resource \
                           retrieval failed: unable to retrieve";
+    let from_secrets_manager = |secret: &str, reason: &str| {
+        format!(
+            "{FAILED} secret from asm: service call has been retried 1 time(s): failed to fetch secret {secret} from \
+             secrets manager: {reason}"
+        )
+    };
     let task = state.ecs.tasks.get(&sequence)?;
     for container in &task.containers {
         let labels = ecr::image(state, &container.image).map(|image| image.labels).unwrap_or_default();
-        let of_container = container.definition["secrets"].as_array().into_iter().flatten();
-        let of_log = container.definition["logConfiguration"]["secretOptions"].as_array().into_iter().flatten();
-        let mut secrets = of_container.chain(of_log).filter_map(|secret| secret["valueFrom"].as_str());
+        let secrets = secrets(&container.definition);
         if behaviour(&labels, task.service.is_some()) == Behaviour::SecretCannotBeFetched {
-            let secret = secrets.next().unwrap_or("registry credentials");
-            return Some(format!(
-                "{FAILED} secret from asm: service call has been retried 1 time(s): failed to fetch secret {secret} from \
-                 secrets manager: AccessDeniedException: not authorized to perform: secretsmanager:GetSecretValue"
-            ));
+            let secret = secrets.first().unwrap_or(&"registry credentials");
+            let reason = "AccessDeniedException: not authorized to perform: secretsmanager:GetSecretValue";
+            return Some(from_secrets_manager(secret, reason));
         }
-        let in_secrets_manager = |secret: &str| secret.split(':').nth(2) == Some("secretsmanager");
-        if let Some(name) = secrets.find(|name| !in_secrets_manager(name) && !ssm::parameter_exists(state, name)) {
-            return Some(format!(
-                "{FAILED} secrets from ssm: service call has been retried 1 time(s): invalid ssm parameters: {name}"
-            ));
+        for secret in secrets {
+            if secret.split(':').nth(2) == Some("secretsmanager") {
+                if let Err(reason) = secretsmanager::value_from(state, secret) {
+                    return Some(from_secrets_manager(secret, &reason));
+                }
+            } else if !ssm::parameter_exists(state, secret) {
+                return Some(format!(
+                    "{FAILED} secrets from ssm: service call has been retried 1 time(s): invalid ssm parameters: {secret}"
+                ));
+            }
         }
     }
     None
+}
+
+/// What a container's secrets, and those of its log driver, are fetched from.
+fn secrets(container: &Value) -> Vec<&str> {
+    let of_container = container["secrets"].as_array().into_iter().flatten();
+    let of_log = container["logConfiguration"]["secretOptions"].as_array().into_iter().flatten();
+    of_container.chain(of_log).filter_map(|secret| secret["valueFrom"].as_str()).collect()
 }
 
 /// Puts a task where it would be had it been launched long ago. For worlds that begin with services that already run.

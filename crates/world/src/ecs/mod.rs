@@ -3,9 +3,12 @@
 //!
 //! API: <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/Welcome.html>
 
+mod alarms;
 mod clusters;
+mod configuration;
 mod deployments;
 mod describe;
+mod hooks;
 mod identifiers;
 mod launch;
 mod lifecycle;
@@ -13,6 +16,8 @@ mod rollback;
 mod scheduler;
 mod seed;
 mod services;
+mod share;
+mod stages;
 mod tags;
 mod task_definitions;
 mod tasks;
@@ -20,6 +25,7 @@ mod tasks;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -29,6 +35,7 @@ pub use seed::{CircuitBreaker, ServiceSeed, ServiceView, TaskView};
 pub(crate) use services::Service;
 pub(crate) use tasks::{Container, Health, Task};
 
+use crate::cloudwatch;
 use crate::state::State;
 use crate::wire::Refusal;
 
@@ -47,6 +54,10 @@ pub(crate) struct Ecs {
     tags: BTreeMap<String, Vec<Value>>,
     client_tokens: tasks::ClientTokens,
     minted: u64,
+    /// For so long after RegisterTaskDefinition other calls do not find what was registered.
+    task_definitions_appear_after: Duration,
+    /// Until when everything has happened.
+    caught_up: Option<Timestamp>,
 }
 
 /// Answers one operation of the API.
@@ -59,12 +70,14 @@ pub(crate) fn answer(state: &mut State, operation: &str, body: &Value) -> Result
         "DescribeClusters" => Ok(clusters::describe(state, body)),
         "CreateService" => services::create(state, body),
         "UpdateService" => services::update(state, body),
+        "DeleteService" => services::delete(state, body),
         "DescribeServices" => services::describe(state, body),
         "ListServices" => services::list(state, body),
         "ListServiceDeployments" => deployments::list(state, body),
         "DescribeServiceDeployments" => deployments::describe(state, body),
         "DescribeServiceRevisions" => deployments::describe_revisions(state, body),
         "StopServiceDeployment" => rollback::stop_service_deployment(state, body),
+        "ContinueServiceDeployment" => hooks::continue_service_deployment(state, body),
         "RunTask" => tasks::run(state, body),
         "StopTask" => tasks::stop(state, body),
         "ListTasks" => tasks::list(state, body),
@@ -79,18 +92,33 @@ pub(crate) fn answer(state: &mut State, operation: &str, body: &Value) -> Result
 /// its own moment: whoever looks later sees when it happened, not when they looked.
 pub(crate) fn catch_up(state: &mut State) {
     let present = state.now;
-    while let Some((moment, next)) = state.ecs.next().filter(|(moment, _)| *moment <= present) {
+    // An alarm may have been set in the very moment of the last look, after it: that moment is looked at once more.
+    state.now = state.ecs.caught_up.map_or(present, |moment| moment - Duration::from_nanos(1));
+    while let Some((moment, next)) = next(state).filter(|(moment, _)| *moment <= present) {
         state.now = moment;
         match next {
+            Next::Alarms => alarms::watched(state).iter().for_each(|arn| scheduler::reconcile(state, arn)),
             Next::Task(sequence) => lifecycle::step(state, sequence),
             Next::Service(arn) => scheduler::reconcile(state, &arn),
         }
     }
     state.now = present;
+    state.ecs.caught_up = Some(present);
+}
+
+/// What happens next after `state.now`, and when.
+fn next(state: &State) -> Option<(Timestamp, Next)> {
+    match (cloudwatch::next_change(state), state.ecs.next()) {
+        (Some(alarms), Some((moment, _))) if alarms <= moment => Some((alarms, Next::Alarms)),
+        (_, Some(next)) => Some(next),
+        (alarms, None) => Some((alarms?, Next::Alarms)),
+    }
 }
 
 /// Whose turn it is.
 enum Next {
+    /// An alarm changes its state.
+    Alarms,
     Task(u64),
     Service(String),
 }

@@ -12,7 +12,6 @@ use super::services::{Service, announce};
 use crate::state::State;
 use crate::wire::Refusal;
 
-const BREAKER: &str = "the circuit breaker threshold was exceeded.";
 const STOPPED: &str = "StopServiceDeployment was called.";
 
 /// StopServiceDeployment. Of its two ways only ROLLBACK may be asked for.
@@ -58,30 +57,59 @@ pub(super) fn advance(state: &mut State, arn: &str) {
     }
 }
 
+/// Why a deployment has failed, in ECS's words, and whether it is rolled back.
+#[derive(Debug)]
+pub(super) struct Defeat {
+    /// As its events say it: `deployment failed: …`.
+    pub(super) event: &'static str,
+    /// `rolloutStateReason`.
+    pub(super) rollout: &'static str,
+    /// As its `statusReason` says it: `Service deployment rolled back because …`.
+    pub(super) because: &'static str,
+    pub(super) may_go_back: bool,
+}
+
 /// Gives the deployment up once as many tasks have failed as the circuit breaker allows.
 pub(super) fn trip(state: &mut State, arn: &str) {
+    let Some(service) = state.ecs.services.get_mut(arn) else { return };
+    let (enabled, threshold) = scheduler::breaker(service);
+    let may_go_back = service.configuration()["deploymentCircuitBreaker"]["rollback"] == true;
+    let tripped = |one: &&Deployment| enabled && one.rollout == Rollout::InProgress && one.failed_tasks >= threshold;
+    if service.primary().filter(tripped).is_none() {
+        return;
+    }
+    if let Some(deployment) = service.on_its_way_mut() {
+        deployment.breaker.status = "TRIGGERED";
+    }
+    let defeat = Defeat {
+        event: "tasks failed to start.",
+        rollout: "ECS deployment circuit breaker: tasks failed to start.",
+        because: "the circuit breaker threshold was exceeded.",
+        may_go_back,
+    };
+    give_up(state, arn, &defeat);
+}
+
+/// Fails the primary deployment.
+pub(super) fn give_up(state: &mut State, arn: &str, defeat: &Defeat) {
     let now = state.now;
     let Some(service) = state.ecs.services.get_mut(arn) else { return };
-    let ((enabled, threshold), candidate) = (scheduler::breaker(service), candidate(service).is_some());
-    let may_go_back = service.configuration()["deploymentCircuitBreaker"]["rollback"] == true;
-    let tripped =
-        |one: &&mut Deployment| enabled && one.rollout == Rollout::InProgress && one.failed_tasks >= threshold;
-    let Some(deployment) = service.primary_mut().filter(tripped) else { return };
-    fail(deployment, "ECS deployment circuit breaker: tasks failed to start.", now);
+    let candidate = candidate(service).is_some();
+    let Some(deployment) = service.primary_mut() else { return };
+    fail(deployment, defeat.rollout, now);
     let id = deployment.id.clone();
     for one in &mut service.service_deployments {
         match one.status {
             "ROLLBACK_IN_PROGRESS" => {
-                one.status_reason = Some("Rollback failed: tasks failed to start.".to_owned());
+                one.status_reason = Some(format!("Rollback failed: {}", defeat.event));
                 one.becomes("ROLLBACK_FAILED", now);
             }
             "IN_PROGRESS" if one.deployment == id => {
-                one.breaker.status = "TRIGGERED";
-                if !may_go_back {
-                    one.status_reason = Some(format!("Service deployment stopped because {BREAKER}"));
+                if !defeat.may_go_back {
+                    one.status_reason = Some(format!("Service deployment stopped because {}", defeat.because));
                     one.becomes("STOP_REQUESTED", now);
                 } else if candidate {
-                    one.status_reason = Some(format!("Service deployment rolled back because {BREAKER}"));
+                    one.status_reason = Some(format!("Service deployment rolled back because {}", defeat.because));
                     one.becomes("ROLLBACK_REQUESTED", now);
                 }
                 // With nothing to go back to the deployment stalls: it launches nothing, and never ends.
@@ -89,7 +117,7 @@ pub(super) fn trip(state: &mut State, arn: &str) {
             _ => {}
         }
     }
-    announce(state, arn, &format!("(deployment {id}) deployment failed: tasks failed to start."));
+    announce(state, arn, &format!("(deployment {id}) deployment failed: {}", defeat.event));
     scheduler::wake(state, arn);
 }
 
@@ -110,6 +138,8 @@ fn go_back(state: &mut State, arn: &str, index: usize) {
     if let Some(deployment) = service.service_deployments.get_mut(index) {
         let reason = deployment.status_reason.clone().unwrap_or_default();
         deployment.rollback = Some(Rollback { reason, started_at: now, revision: revision.clone() });
+        // The old tasks still run: the traffic is theirs again at once.
+        deployment.journey.end(0.0);
         deployment.becomes("ROLLBACK_IN_PROGRESS", now);
     }
     let settings = service.revisions.iter().find(|one| one.arn == revision).map(|one| one.settings.clone());

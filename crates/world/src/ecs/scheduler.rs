@@ -4,15 +4,14 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::deployments::Rollout;
 use super::launch::{self, Launch};
-use super::lifecycle;
-use super::rollback;
 use super::services::{Service, announce};
-use super::task_definitions;
 use super::tasks::{Health, Stop, Task};
+use super::{alarms, hooks, lifecycle, rollback, stages, task_definitions};
 use crate::state::State;
 
 /// Lets the scheduler notice a change of the service, a little later.
@@ -25,15 +24,30 @@ pub(super) fn wake(state: &mut State, arn: &str) {
     }
 }
 
+/// Has the scheduler look again at that moment, if it does not before.
+pub(super) fn look_again(state: &mut State, arn: &str, at: Timestamp) {
+    if let Some(service) = state.ecs.services.get_mut(arn) {
+        service.due = Some(service.due.map_or(at, |due| due.min(at)));
+    }
+}
+
 /// Does whatever is to be done for the service at this moment. Doing it twice changes nothing.
 pub(super) fn reconcile(state: &mut State, arn: &str) {
     let Some(service) = state.ecs.services.get_mut(arn) else { return };
     if state.now < service.acts_at {
+        service.due = Some(service.acts_at);
         return;
     }
     service.due = None;
     rollback::advance(state, arn);
+    hooks::expire(state, arn);
+    alarms::watch(state, arn);
     rollback::trip(state, arn);
+    if state.ecs.services.get(arn).is_some_and(|service| service.acts_at > state.now) {
+        // It has failed: that is acted upon as late as any other change.
+        return;
+    }
+    stages::advance(state, arn);
     stop_surplus(state, arn);
     start_missing(state, arn);
     settle(state, arn);
@@ -130,7 +144,8 @@ pub(super) fn passed(state: &mut State, sequence: u64) {
 /// A task runs and is registered with the target groups.
 pub(super) fn registered(state: &mut State, sequence: u64) {
     let Some(service) = service_of(state, sequence) else { return };
-    let (arn, groups) = (service.arn.clone(), service.target_groups().map(str::to_owned).collect::<Vec<_>>());
+    let (arn, task) = (service.arn.clone(), &state.ecs.tasks[&sequence]);
+    let groups: Vec<String> = service.target_groups_of(task).map(str::to_owned).collect();
     for group in groups {
         announce(state, &arn, &format!("registered 1 targets in (target-group {group})"));
     }
@@ -139,8 +154,8 @@ pub(super) fn registered(state: &mut State, sequence: u64) {
 /// A task has failed its health checks.
 pub(super) fn unhealthy(state: &mut State, sequence: u64) {
     let Some(service) = service_of(state, sequence) else { return };
-    let (arn, group) = (service.arn.clone(), service.target_groups().next().map(str::to_owned));
     let task = &state.ecs.tasks[&sequence];
+    let (arn, group) = (service.arn.clone(), service.target_groups_of(task).next().map(str::to_owned));
     let (id, port) = (task.id.clone(), task.port().map_or(80, |(_, port)| port));
     if let Some(group) = group {
         let what = format!(
@@ -158,7 +173,9 @@ fn stop_surplus(state: &mut State, arn: &str) {
     if surplus.is_empty() {
         return;
     }
-    let groups: Vec<String> = service.target_groups().map(str::to_owned).collect();
+    let old = surplus.first().map(|sequence| &state.ecs.tasks[sequence]);
+    let groups: Vec<String> =
+        old.into_iter().flat_map(|task| service.target_groups_of(task)).map(str::to_owned).collect();
     let reason = format!("Scaling activity initiated by (deployment {})", service.primary);
     let ids: Vec<String> = surplus.iter().map(|sequence| format!("(task {})", state.ecs.tasks[sequence].id)).collect();
     for sequence in &surplus {
@@ -172,8 +189,8 @@ fn stop_surplus(state: &mut State, arn: &str) {
 }
 
 /// The tasks that may be stopped now.
-fn surplus(state: &State, service: &Service) -> Vec<u64> {
-    let mut wanted: Vec<&Task> = tasks(state, &service.arn).filter(|task| task.is_wanted()).collect();
+fn surplus<'a>(state: &'a State, service: &'a Service) -> Vec<u64> {
+    let mut wanted: Vec<&'a Task> = tasks(state, &service.arn).filter(|task| task.is_wanted()).collect();
     let failed = service.primary().is_none_or(|deployment| deployment.rollout == Rollout::Failed);
     if failed && service.desired_count > 0 {
         // A failed deployment that cannot go back leaves everything where it is.
@@ -186,9 +203,16 @@ fn surplus(state: &State, service: &Service) -> Vec<u64> {
     let mut spare = healthy.saturating_sub(usize::try_from(minimum).unwrap_or(usize::MAX));
     let (primary, others): (Vec<&Task>, Vec<&Task>) =
         wanted.into_iter().partition(|task| task.deployment.as_deref() == Some(&service.primary));
-    let too_many = primary.len().saturating_sub(usize::try_from(service.desired_count).unwrap_or(usize::MAX));
+    let (kept, others): (Vec<&Task>, Vec<&Task>) = others
+        .into_iter()
+        .partition(|task| stages::kept(service).is_some_and(|kept| task.deployment.as_deref() == Some(kept)));
+    let desired = usize::try_from(service.desired_count).unwrap_or(usize::MAX);
+    let too_many = |tasks: Vec<&'a Task>| {
+        let too_many = tasks.len().saturating_sub(desired);
+        tasks.into_iter().take(too_many)
+    };
     let mut surplus: Vec<u64> = Vec::new();
-    for task in others.into_iter().chain(primary.into_iter().take(too_many)) {
+    for task in others.into_iter().chain(too_many(kept)).chain(too_many(primary)) {
         let is_healthy = task.health == Health::Healthy;
         if !is_healthy || spare > 0 {
             surplus.push(task.sequence);
@@ -198,24 +222,31 @@ fn surplus(state: &State, service: &Service) -> Vec<u64> {
     surplus
 }
 
-/// Launches what is missing, as much as `maximumPercent` allows.
+/// Launches what is missing of the primary deployment, and of the one that is kept beside it.
 fn start_missing(state: &mut State, arn: &str) {
-    let Some(service) = state.ecs.services.get_mut(arn) else { return };
-    let Some(deployment) = service.primary().filter(|deployment| deployment.rollout != Rollout::Failed).cloned() else {
-        return;
-    };
-    if let Some(later) = deployment.next_start.filter(|later| *later > state.now) {
-        service.due = Some(later);
-        return;
+    let Some(service) = state.ecs.services.get(arn) else { return };
+    let primary = stages::starts_tasks(service).map(|beside| (service.primary.clone(), beside));
+    let kept = stages::kept(service).map(|kept| (kept.to_owned(), true));
+    for (deployment, beside) in primary.into_iter().chain(kept) {
+        start_missing_of(state, arn, &deployment, beside);
     }
-    let service = &state.ecs.services[arn];
-    let missing = missing(state, service);
+}
+
+/// Launches what is missing of a deployment: everything at once beside the others, or as much as `maximumPercent` allows.
+fn start_missing_of(state: &mut State, arn: &str, deployment: &str, beside: bool) {
+    let Some(service) = state.ecs.services.get(arn) else { return };
+    let deployment = service.deployments.iter().find(|one| one.id == deployment && one.rollout != Rollout::Failed);
+    let Some(deployment) = deployment.cloned() else { return };
+    if let Some(later) = deployment.next_start.filter(|later| *later > state.now) {
+        return look_again(state, arn, later);
+    }
+    let missing = missing(state, service, &deployment.id, beside);
     let Some(definition) = task_definitions::find(state, &deployment.task_definition).filter(|_| missing > 0).cloned()
     else {
         return;
     };
     if launch::lacks_capacity(state, &definition, Some(arn)) {
-        return not_placed(state, arn);
+        return not_placed(state, arn, &deployment.id);
     }
     let revision = service.revisions.iter().find(|revision| revision.arn == deployment.revision);
     let launch = Launch {
@@ -233,23 +264,27 @@ fn start_missing(state: &mut State, arn: &str) {
     announce(state, arn, &format!("has started {missing} tasks: {}.", ids.join(" ")));
 }
 
-fn missing(state: &State, service: &Service) -> u32 {
-    let (running, pending) = count(state, &service.arn, &service.primary);
+fn missing(state: &State, service: &Service, deployment: &str, beside: bool) -> u32 {
+    let (running, pending) = count(state, &service.arn, deployment);
+    let missing = service.desired_count.saturating_sub(running + pending);
+    if beside {
+        return missing;
+    }
     let wanted = tasks(state, &service.arn).filter(|task| task.is_wanted()).count();
     let maximum = u64::from(service.desired_count) * u64::from(service.percent("maximumPercent", 200)) / 100;
     let room = u32::try_from(maximum).unwrap_or(u32::MAX).saturating_sub(u32::try_from(wanted).unwrap_or(u32::MAX));
-    service.desired_count.saturating_sub(running + pending).min(room)
+    missing.min(room)
 }
 
-fn not_placed(state: &mut State, arn: &str) {
+fn not_placed(state: &mut State, arn: &str, deployment: &str) {
     announce(state, arn, &format!("was unable to place a task. Reason: {}.", launch::NO_CAPACITY));
     let (now, pause) = (state.now, state.timing.provision);
     let Some(service) = state.ecs.services.get_mut(arn) else { return };
-    let Some(deployment) = service.primary_mut() else { return };
+    let Some(deployment) = service.deployments.iter_mut().find(|one| one.id == deployment) else { return };
     let later = now + backoff(pause, deployment.unplaced);
     deployment.unplaced += 1;
     deployment.next_start = Some(later);
-    service.due = Some(later);
+    look_again(state, arn, later);
 }
 
 /// Twice as long each time, up to 64 times.
@@ -279,11 +314,13 @@ fn settle(state: &mut State, arn: &str) {
     }
     let steady_at = *service.steady_at.get_or_insert(now + settle);
     if now < steady_at {
-        service.due = Some(steady_at);
-        return;
+        return look_again(state, arn, steady_at);
     }
     if service.status == "DRAINING" {
         service.status = "INACTIVE";
+        return;
+    }
+    if stages::goes_on(state, arn) {
         return;
     }
     complete(state, arn);
@@ -305,7 +342,10 @@ pub(super) fn complete(state: &mut State, arn: &str) {
     service.deployments.retain(|deployment| deployment.id == id);
     for one in &mut service.service_deployments {
         match one.status {
-            "IN_PROGRESS" if one.deployment == id => one.becomes("SUCCESSFUL", now),
+            "IN_PROGRESS" if one.deployment == id => {
+                one.journey.end(100.0);
+                one.becomes("SUCCESSFUL", now);
+            }
             "ROLLBACK_IN_PROGRESS" => one.becomes("ROLLBACK_SUCCESSFUL", now),
             _ => {}
         }

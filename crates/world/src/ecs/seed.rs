@@ -1,14 +1,15 @@
 //! Worlds that begin with services that already run, and how tests look at what became of them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::tasks::Task;
-use super::{clusters, describe, lifecycle, scheduler, services, task_definitions};
+use super::{clusters, configuration, describe, lifecycle, scheduler, services, stages, task_definitions};
 use crate::state::{State, World};
 use crate::wire::Refusal;
-use crate::{ecr, elb};
+use crate::{ecr, elb, iam, logs};
 
 /// A service that already runs: one deployment, completed, with healthy tasks.
 #[derive(Clone, Debug)]
@@ -29,6 +30,17 @@ pub struct ServiceSeed {
     pub minimum_healthy_percent: u32,
     /// `maximumPercent`. 200, unless it is said.
     pub maximum_percent: u32,
+    /// Further members of `deploymentConfiguration`: a strategy, hooks, alarms, a bake time.
+    pub deployment_configuration: Value,
+    /// Its load balancer can shift traffic: it has an alternate target group and listener rules. Always so with a strategy that
+    /// needs it.
+    pub shifts_traffic: bool,
+    /// The type of its deployment controller. `ECS`, unless it is said.
+    pub controller: String,
+    /// `schedulingStrategy`. `REPLICA`, unless it is said; for a `DAEMON` the desired count is that of the container instances.
+    pub scheduling: String,
+    /// It has just been created: its first deployment is still on its way, and may never complete.
+    pub just_created: bool,
 }
 
 /// An enabled deployment circuit breaker.
@@ -57,6 +69,8 @@ pub struct ServiceView {
     pub images: Vec<String>,
     /// `rolloutState` of the primary deployment.
     pub rollout: String,
+    /// `lifecycleStage` of its latest service deployment.
+    pub stage: Option<String>,
     /// The statuses of its service deployments, the newest first.
     pub service_deployments: Vec<String>,
     /// What its scheduler says, the newest first.
@@ -97,6 +111,11 @@ impl Default for ServiceSeed {
             target_group: None,
             minimum_healthy_percent: 100,
             maximum_percent: 200,
+            deployment_configuration: Value::Null,
+            shifts_traffic: false,
+            controller: "ECS".to_owned(),
+            scheduling: "REPLICA".to_owned(),
+            just_created: false,
         }
     }
 }
@@ -127,9 +146,15 @@ impl World {
     pub fn delete_service(&self, cluster: &str, name: &str) {
         self.with(|state| {
             if let Some(arn) = services::find(state, cluster, name).map(|service| service.arn.clone()) {
-                services::delete(state, &arn);
+                services::drain(state, &arn);
             }
         });
+    }
+
+    /// From now on a task definition is found, by other calls than the one that registers it, only after this time: ECS is
+    /// eventually consistent.
+    pub fn delay_task_definitions(&self, delay: Duration) {
+        self.with(|state| state.ecs.task_definitions_appear_after = delay);
     }
 
     /// A service as it is now.
@@ -150,7 +175,10 @@ fn accepted<T>(result: Result<T, Refusal>) -> T {
     }
 }
 
+/// Registers what a world begins with. The roles and log groups that it names exist then: it has been running with them.
 fn register(state: &mut State, task_definition: &Value) -> Result<String, Refusal> {
+    iam::create_roles_of(state, task_definition);
+    logs::create_groups_of(state, task_definition);
     let registered = task_definitions::register(state, task_definition)?;
     Ok(registered["taskDefinition"]["taskDefinitionArn"].as_str().unwrap_or_default().to_owned())
 }
@@ -158,13 +186,6 @@ fn register(state: &mut State, task_definition: &Value) -> Result<String, Refusa
 fn create(state: &mut State, seed: ServiceSeed) -> Result<String, Refusal> {
     clusters::create(state, &seed.cluster);
     let task_definition = register(state, &seed.task_definition)?;
-    let port =
-        seed.task_definition["containerDefinitions"][0]["portMappings"][0]["containerPort"].as_u64().unwrap_or(80);
-    let container = seed.task_definition["containerDefinitions"][0]["name"].clone();
-    let load_balancers: Vec<Value> = (seed.target_group.iter())
-        .map(|name| elb::create_target_group(state, name, port))
-        .map(|arn| json!({ "targetGroupArn": arn, "containerName": container, "containerPort": port }))
-        .collect();
     let awsvpc = seed.task_definition["networkMode"] == "awsvpc";
     let network = json!({
         "awsvpcConfiguration": {
@@ -173,30 +194,74 @@ fn create(state: &mut State, seed: ServiceSeed) -> Result<String, Refusal> {
             "assignPublicIp": "DISABLED",
         }
     });
-    let breaker = seed.circuit_breaker;
-    let created = services::create(
-        state,
-        &super::without_nulls(json!({
-            "cluster": seed.cluster,
-            "serviceName": seed.name,
-            "taskDefinition": task_definition,
-            "desiredCount": seed.desired_count,
-            "launchType": if awsvpc { "FARGATE" } else { "EC2" },
-            "networkConfiguration": awsvpc.then_some(network),
-            "loadBalancers": load_balancers,
-            "deploymentConfiguration": {
-                "deploymentCircuitBreaker": {
-                    "enable": breaker.is_some(),
-                    "rollback": breaker.is_some_and(|breaker| breaker.rollback),
-                },
-                "minimumHealthyPercent": seed.minimum_healthy_percent,
-                "maximumPercent": seed.maximum_percent,
-            },
-        })),
-    )?;
+    let is_daemon = seed.scheduling == "DAEMON";
+    let body = json!({
+        "cluster": seed.cluster,
+        "serviceName": seed.name,
+        "taskDefinition": task_definition,
+        "desiredCount": (!is_daemon).then_some(seed.desired_count),
+        "launchType": if awsvpc && !is_daemon { "FARGATE" } else { "EC2" },
+        "schedulingStrategy": seed.scheduling,
+        "deploymentController": { "type": seed.controller },
+        "networkConfiguration": awsvpc.then_some(network),
+        "loadBalancers": load_balancers(state, &seed),
+        "deploymentConfiguration": deployment_configuration(&seed),
+    });
+    let created = services::create(state, &super::without_nulls(body))?;
     let arn = created["service"]["serviceArn"].as_str().unwrap_or_default().to_owned();
-    has_long_been_running(state, &arn);
+    if let Some(service) = state.ecs.services.get_mut(&arn) {
+        service.desired_count = seed.desired_count;
+        if seed.controller != "ECS" {
+            service.service_deployments.clear();
+        }
+    }
+    if !seed.just_created {
+        has_long_been_running(state, &arn);
+    }
     Ok(task_definition)
+}
+
+fn load_balancers(state: &mut State, seed: &ServiceSeed) -> Vec<Value> {
+    let container = &seed.task_definition["containerDefinitions"][0];
+    let port = container["portMappings"][0]["containerPort"].as_u64().unwrap_or(80);
+    let shifts = seed.shifts_traffic || stages::shifts(&seed.deployment_configuration);
+    let Some(name) = &seed.target_group else { return Vec::new() };
+    let arn = elb::create_target_group(state, name, port);
+    let alternate = shifts.then(|| elb::create_target_group(state, &format!("{name}-alternate"), port));
+    let rule = |rule: &str| {
+        format!(
+            "arn:aws:elasticloadbalancing:{}:{}:listener-rule/app/{name}/0123456789abcdef/{rule}",
+            state.region, state.account
+        )
+    };
+    let advanced = alternate.map(|alternate| {
+        json!({
+            "alternateTargetGroupArn": alternate,
+            "productionListenerRule": rule("fedcba9876543210/1111111111111111"),
+            "testListenerRule": rule("0f1e2d3c4b5a6978/2222222222222222"),
+            "roleArn": format!("arn:aws:iam::{}:role/ecs-load-balancers", state.account),
+        })
+    });
+    vec![super::without_nulls(json!({
+        "targetGroupArn": arn,
+        "containerName": container["name"],
+        "containerPort": port,
+        "advancedConfiguration": advanced,
+    }))]
+}
+
+fn deployment_configuration(seed: &ServiceSeed) -> Value {
+    let breaker = seed.circuit_breaker;
+    let is_daemon = seed.scheduling == "DAEMON";
+    let stated = super::without_nulls(json!({
+        "deploymentCircuitBreaker": {
+            "enable": breaker.is_some(),
+            "rollback": breaker.is_some_and(|breaker| breaker.rollback),
+        },
+        "minimumHealthyPercent": (!is_daemon).then_some(seed.minimum_healthy_percent),
+        "maximumPercent": (!is_daemon).then_some(seed.maximum_percent),
+    }));
+    configuration::merged(&stated, &seed.deployment_configuration)
 }
 
 /// Lets the scheduler launch the tasks, and everything else be done already.
@@ -204,6 +269,9 @@ fn has_long_been_running(state: &mut State, arn: &str) {
     let now = state.now;
     if let Some(service) = state.ecs.services.get_mut(arn) {
         service.acts_at = now;
+        if let Some(deployment) = service.on_its_way_mut() {
+            deployment.journey.end(100.0);
+        }
     }
     scheduler::reconcile(state, arn);
     let sequences: Vec<u64> = scheduler::tasks(state, arn).map(|task| task.sequence).collect();
@@ -242,6 +310,7 @@ fn view(state: &State, service: &services::Service) -> ServiceView {
         running: u32::try_from(running().count()).unwrap_or(u32::MAX),
         pending: u32::try_from(pending).unwrap_or(u32::MAX),
         images,
+        stage: service.service_deployments.last().and_then(|one| one.stage()).map(str::to_owned),
         rollout: primary.map(|deployment| describe::rollout(deployment.rollout).to_owned()).unwrap_or_default(),
         service_deployments: service.service_deployments.iter().rev().map(|one| one.status.to_owned()).collect(),
         events: service.events.iter().map(|event| event.message.clone()).collect(),

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::deployments::{self, Deployment, Revision, ServiceDeployment};
-use super::{clusters, describe, identifiers, launch, missing, page, strings, task_definitions, without_nulls};
+use super::tasks::Task;
+use super::{
+    clusters, configuration, describe, identifiers, launch, missing, page, strings, task_definitions, without_nulls,
+};
 use crate::state::State;
 use crate::wire::Refusal;
 
@@ -80,8 +83,13 @@ pub(super) fn create(state: &mut State, body: &Value) -> Result<Value, Refusal> 
         return Err(Refusal::new("InvalidParameterException", "Service name can not be empty."));
     }
     let arn = state.ecs_arn(&format!("service/{cluster}/{name}"));
-    if state.ecs.services.get(&arn).is_some_and(Service::is_active) {
-        return Err(Refusal::new("InvalidParameterException", "Creation of service was not idempotent."));
+    match state.ecs.services.get(&arn).map(|service| service.status) {
+        None | Some("INACTIVE") => {}
+        Some("DRAINING") => {
+            let message = "Unable to Start a service that is still Draining.";
+            return Err(Refusal::new("InvalidParameterException", message));
+        }
+        Some(_) => return Err(Refusal::new("InvalidParameterException", "Creation of service was not idempotent.")),
     }
     let definition = task_definitions::usable(state, body["taskDefinition"].as_str().unwrap_or_default())?;
     launch::check(definition, body)?;
@@ -90,6 +98,14 @@ pub(super) fn create(state: &mut State, body: &Value) -> Result<Value, Refusal> 
     for member in ["launchType", "schedulingStrategy", "deploymentController"] {
         settings.extend(body.get(member).map(|value| (member.to_owned(), value.clone())));
     }
+    if body["schedulingStrategy"] == "DAEMON" {
+        refuse_desired_count(body)?;
+        if body["launchType"] == "FARGATE" {
+            let message = "The daemon scheduling strategy does not support the launch type FARGATE.";
+            return Err(Refusal::new("InvalidParameterException", message));
+        }
+    }
+    configuration::check(&body["deploymentConfiguration"], &body["loadBalancers"])?;
     let service = Service {
         arn: arn.clone(),
         name,
@@ -131,13 +147,7 @@ pub(super) fn update(state: &mut State, body: &Value) -> Result<Value, Refusal> 
         Some(reference) => task_definitions::usable(state, reference)?.arn.clone(),
         None => running.clone(),
     };
-    let controller = service.settings.get("deploymentController").map(|controller| &controller["type"]);
-    if let Some(kind @ ("CODE_DEPLOY" | "EXTERNAL")) = controller.and_then(Value::as_str)
-        && task_definition != running
-    {
-        let message = format!("Unable to update task definition on services with a {kind} deployment controller.");
-        return Err(Refusal::new("InvalidParameterException", message));
-    }
+    check_update(service, body, task_definition != running)?;
     let changes = |member: &&str| body.get(*member).is_some_and(|new| service.settings.get(*member) != Some(new));
     let changed = REVISION_MEMBERS.iter().any(changes) || task_definition != running;
     if let Some(definition) = task_definitions::find(state, &task_definition) {
@@ -153,6 +163,51 @@ pub(super) fn update(state: &mut State, body: &Value) -> Result<Value, Refusal> 
     } else {
         super::scheduler::wake(state, &arn);
     }
+    Ok(answered(state, &arn))
+}
+
+/// Refuses what ECS refuses of an update.
+fn check_update(service: &Service, body: &Value, is_new_definition: bool) -> Result<(), Refusal> {
+    let refuse = |message: String| Err(Refusal::new("InvalidParameterException", message));
+    let kind = service.controller();
+    if kind != "ECS" && is_new_definition {
+        return refuse(format!("Unable to update task definition on services with a {kind} deployment controller."));
+    }
+    if kind != "ECS" && body["forceNewDeployment"] == true {
+        return refuse(format!("Cannot force a new deployment on services with a {kind} deployment controller."));
+    }
+    if service.is_daemon() {
+        refuse_desired_count(body)?;
+    }
+    let (old, new) = (service.configuration(), &body["deploymentConfiguration"]);
+    let changes_strategy = new["strategy"].as_str().is_some_and(|strategy| old["strategy"] != strategy);
+    if changes_strategy && service.service_deployments.iter().any(|deployment| !deployment.is_over()) {
+        let message = "The deployment strategy can not be changed while a service deployment is in progress.";
+        return refuse(message.to_owned());
+    }
+    let load_balancers = body.get("loadBalancers").or_else(|| service.settings.get("loadBalancers"));
+    configuration::check(&configuration::merged(old, new), load_balancers.unwrap_or(&Value::Null))
+}
+
+fn refuse_desired_count(body: &Value) -> Result<(), Refusal> {
+    let message = "The daemon scheduling strategy does not support a desired count for services. Remove the desired count \
+                   value and try again";
+    if body["desiredCount"].is_null() { Ok(()) } else { Err(Refusal::new("InvalidParameterException", message)) }
+}
+
+/// DeleteService.
+pub(super) fn delete(state: &mut State, body: &Value) -> Result<Value, Refusal> {
+    let cluster = clusters::named(state, body)?;
+    let service = existing(state, &cluster, body["service"].as_str().unwrap_or_default())?;
+    if service.status == "INACTIVE" {
+        return Err(Refusal::new("ServiceNotFoundException", "Service not found."));
+    }
+    if service.desired_count > 0 && !service.is_daemon() && body["force"] != true {
+        let message = "The service cannot be stopped while it is scaled above 0.";
+        return Err(Refusal::new("InvalidParameterException", message));
+    }
+    let arn = service.arn.clone();
+    drain(state, &arn);
     Ok(answered(state, &arn))
 }
 
@@ -193,8 +248,8 @@ pub(super) fn existing<'a>(state: &'a State, cluster: &str, name_or_arn: &str) -
     find(state, cluster, name_or_arn).ok_or_else(|| Refusal::new("ServiceNotFoundException", "Service not found."))
 }
 
-/// Deletes a service: its tasks stop, then it is INACTIVE.
-pub(super) fn delete(state: &mut State, arn: &str) {
+/// Has a service's tasks stop; then it is INACTIVE.
+pub(super) fn drain(state: &mut State, arn: &str) {
     if let Some(service) = state.ecs.services.get_mut(arn) {
         service.status = "DRAINING";
         service.desired_count = 0;
@@ -216,10 +271,38 @@ impl Service {
         self.deployments.iter_mut().find(|deployment| deployment.id == self.primary)
     }
 
-    /// The target groups that its tasks are registered with.
-    pub(crate) fn target_groups(&self) -> impl Iterator<Item = &str> {
-        let load_balancers = self.settings.get("loadBalancers").and_then(Value::as_array);
-        load_balancers.into_iter().flatten().filter_map(|one| one["targetGroupArn"].as_str())
+    /// The service deployment that is on its way, and not on its way back.
+    pub(super) fn on_its_way(&self) -> Option<&ServiceDeployment> {
+        self.service_deployments.last().filter(|deployment| ["PENDING", "IN_PROGRESS"].contains(&deployment.status))
+    }
+
+    pub(super) fn on_its_way_mut(&mut self) -> Option<&mut ServiceDeployment> {
+        self.service_deployments.last_mut().filter(|deployment| ["PENDING", "IN_PROGRESS"].contains(&deployment.status))
+    }
+
+    /// `loadBalancers`.
+    pub(super) fn load_balancers(&self) -> &[Value] {
+        self.settings.get("loadBalancers").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
+    /// The target groups that one of its tasks is registered with.
+    pub(crate) fn target_groups_of(&self, task: &Task) -> impl Iterator<Item = &str> {
+        let deployment = self.deployments.iter().find(|one| Some(&one.id) == task.deployment.as_ref());
+        let is_alternate = deployment.is_some_and(|one| one.is_alternate);
+        self.load_balancers().iter().filter_map(move |one| {
+            let alternate = one["advancedConfiguration"]["alternateTargetGroupArn"].as_str();
+            alternate.filter(|_| is_alternate).or(one["targetGroupArn"].as_str())
+        })
+    }
+
+    /// The type of its deployment controller.
+    pub(super) fn controller(&self) -> &str {
+        let controller = self.settings.get("deploymentController");
+        controller.and_then(|controller| controller["type"].as_str()).unwrap_or("ECS")
+    }
+
+    pub(super) fn is_daemon(&self) -> bool {
+        self.settings.get("schedulingStrategy").is_some_and(|strategy| strategy == "DAEMON")
     }
 
     /// A percentage of `deploymentConfiguration`.
@@ -245,17 +328,10 @@ fn set(state: &mut State, arn: &str, body: &Value) {
     if let Some(desired_count) = count(body) {
         service.desired_count = desired_count;
     }
-    let configuration = service.settings.entry("deploymentConfiguration").or_insert_with(|| {
-        json!({
-            "deploymentCircuitBreaker": { "enable": false, "rollback": false },
-            "maximumPercent": 200,
-            "minimumHealthyPercent": 100,
-            "strategy": "ROLLING",
-        })
-    });
-    for (member, value) in body["deploymentConfiguration"].as_object().into_iter().flatten() {
-        configuration[member] = value.clone();
-    }
+    let old = service.settings.get("deploymentConfiguration").cloned();
+    let old = old.unwrap_or_else(|| configuration::default(&service.settings));
+    let new = configuration::merged(&old, &body["deploymentConfiguration"]);
+    service.settings.insert("deploymentConfiguration".to_owned(), new);
 }
 
 fn count(body: &Value) -> Option<u32> {

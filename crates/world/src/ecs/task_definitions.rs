@@ -19,6 +19,8 @@ pub(super) struct TaskDefinition {
     /// What was registered, with the defaults that ECS fills in; without tags.
     pub(super) content: Map<String, Value>,
     registered_at: Timestamp,
+    /// Before this moment only those who already use it find it.
+    appears_at: Timestamp,
     deregistered_at: Option<Timestamp>,
 }
 
@@ -36,6 +38,7 @@ pub(super) fn register(state: &mut State, body: &Value) -> Result<Value, Refusal
         active: true,
         content,
         registered_at: state.now,
+        appears_at: state.now + state.ecs.task_definitions_appear_after,
         deregistered_at: None,
     };
     let description = definition.description(state);
@@ -48,7 +51,7 @@ pub(super) fn register(state: &mut State, body: &Value) -> Result<Value, Refusal
 
 /// DescribeTaskDefinition.
 pub(super) fn describe(state: &State, body: &Value) -> Result<Value, Refusal> {
-    let definition = find(state, body["taskDefinition"].as_str().unwrap_or_default())
+    let definition = seen(state, body["taskDefinition"].as_str().unwrap_or_default())
         .ok_or_else(|| Refusal::new("ClientException", "Unable to describe task definition."))?;
     // Tags lie beside the task definition, and only for those who ask.
     let asked = super::strings(body, "include").contains(&"TAGS");
@@ -68,6 +71,7 @@ pub(super) fn list(state: &State, body: &Value) -> Result<Value, Refusal> {
     };
     let mut arns: Vec<String> = (state.ecs.families.values().flatten())
         .filter(|definition| definition.active == active && family.is_none_or(|family| definition.family == family))
+        .filter(|definition| definition.appears_at <= state.now)
         .map(|definition| definition.arn.clone())
         .collect();
     if body["sort"] == "DESC" {
@@ -97,20 +101,33 @@ pub(super) fn deregister(state: &mut State, body: &Value) -> Result<Value, Refus
 
 /// A task definition by ARN, by `family:revision`, or the latest ACTIVE one of a family.
 pub(super) fn find<'a>(state: &'a State, reference: &str) -> Option<&'a TaskDefinition> {
+    look_up(state, reference, |_| true)
+}
+
+/// The same, as a caller sees it who may look before everybody in ECS knows of it.
+fn seen<'a>(state: &'a State, reference: &str) -> Option<&'a TaskDefinition> {
+    look_up(state, reference, |definition| definition.appears_at <= state.now)
+}
+
+fn look_up<'a>(
+    state: &'a State,
+    reference: &str,
+    appears: impl Fn(&TaskDefinition) -> bool,
+) -> Option<&'a TaskDefinition> {
     let prefix = state.ecs_arn("task-definition/");
     let name = reference.strip_prefix(&prefix).unwrap_or(reference);
     match name.rsplit_once(':') {
         Some((family, revision)) => {
             let revision: usize = revision.parse().ok()?;
-            state.ecs.families.get(family)?.get(revision.checked_sub(1)?)
+            state.ecs.families.get(family)?.get(revision.checked_sub(1)?).filter(|definition| appears(definition))
         }
-        None => state.ecs.families.get(name)?.iter().rev().find(|definition| definition.active),
+        None => state.ecs.families.get(name)?.iter().rev().find(|one| one.active && appears(one)),
     }
 }
 
 /// A task definition that may be used for something new.
 pub(super) fn usable<'a>(state: &'a State, reference: &str) -> Result<&'a TaskDefinition, Refusal> {
-    match find(state, reference) {
+    match seen(state, reference) {
         None => Err(Refusal::new("ClientException", "TaskDefinition not found.")),
         Some(definition) if !definition.active => Err(Refusal::new("ClientException", "TaskDefinition is inactive")),
         Some(definition) => Ok(definition),

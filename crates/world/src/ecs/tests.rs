@@ -1,8 +1,12 @@
 //! Scenarios, told through the API alone. Time is paused: what takes minutes takes none.
 
+mod alarms;
 mod failing;
+mod hooks;
 mod rolling;
 mod run_task;
+mod services;
+mod shifting;
 mod stopping;
 
 use std::time::Duration;
@@ -96,6 +100,25 @@ fn service_deployment(world: &World) -> Value {
     let all = ask(world, "ListServiceDeployments", json!({ "service": "auth" }));
     let arns = json!({ "serviceDeploymentArns": [all["serviceDeployments"][0]["serviceDeploymentArn"]] });
     ask(world, "DescribeServiceDeployments", arns)["serviceDeployments"][0].clone()
+}
+
+/// Where the latest service deployment is, and how much of the traffic the new revision gets.
+#[track_caller]
+fn stage(world: &World) -> (String, Option<f64>) {
+    let deployment = service_deployment(world);
+    let stage = deployment["lifecycleStage"].as_str().or(deployment["status"].as_str()).unwrap_or_default();
+    (stage.to_owned(), deployment["targetServiceRevision"]["requestedProductionTrafficWeight"].as_f64())
+}
+
+/// Lets time pass until the latest service deployment is in this stage, or has this status.
+async fn until(world: &World, wanted: &str) {
+    for _ in 0..3600 {
+        if stage(world).0 == wanted {
+            return;
+        }
+        seconds(1).await;
+    }
+    panic!("never {wanted}, but {:?}", stage(world));
 }
 
 #[track_caller]

@@ -156,7 +156,8 @@ fn create_status(state: &mut State, exchange: &Exchange<'_>, repository: &str, i
     wire::json_response(StatusCode::CREATED, &view_status(exchange, repository, deployment, &status))
 }
 
-/// A success makes the environment's earlier deployments inactive, unless they are transient or in production.
+/// A success makes the environment's earlier deployments inactive that had succeeded, unless they are transient or in
+/// production.
 /// <https://docs.github.com/en/rest/deployments/statuses#create-a-deployment-status>
 fn retire_others(state: &mut State, repository: &str, id: u64, status: &DeploymentStatus) {
     let retired = DeploymentStatus { state: "inactive".to_owned(), description: String::new(), ..status.clone() };
@@ -168,7 +169,7 @@ fn retire_others(state: &mut State, repository: &str, id: u64, status: &Deployme
         .iter()
         .filter(|other| other.id < id && Some(&other.environment) == environment.as_ref())
         .filter(|other| !other.is_transient && !other.is_production)
-        .filter(|other| other.statuses.last().is_some_and(|last| last.state != "inactive"))
+        .filter(|other| other.statuses.last().is_some_and(|last| last.state == "success"))
         .map(|other| other.id)
         .collect();
     for other in ids {

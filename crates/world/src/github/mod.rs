@@ -4,6 +4,7 @@
 //! <https://docs.github.com/en/rest>
 
 mod comments;
+mod commits;
 mod deployments;
 mod pull_requests;
 mod runs;
@@ -33,6 +34,7 @@ const DOCUMENTATION: &str = "https://docs.github.com/rest";
 pub(crate) struct GitHub {
     repositories: BTreeMap<String, Repository>,
     is_read_only: bool,
+    forbids_deployments: bool,
     /// The last id that was given: ids are unique over all things.
     last_id: u64,
 }
@@ -43,12 +45,18 @@ struct Repository {
     comments: Vec<Comment>,
     deployments: Vec<Deployment>,
     runs: Vec<runs::Run>,
+    history: commits::History,
 }
 
 impl World {
     /// From now on the token may only read, as that of a pull request from a fork.
     pub fn read_only_token(&self) {
         self.with(|state| state.github.is_read_only = true);
+    }
+
+    /// From now on the token lacks `deployments: write`.
+    pub fn forbid_deployments(&self) {
+        self.with(|state| state.github.forbids_deployments = true);
     }
 }
 
@@ -79,10 +87,14 @@ pub(crate) fn answer(state: &mut State, request: &Request<Bytes>) -> Response<By
         ["repos", owner, name, rest @ ..] => {
             let repository = format!("{owner}/{name}");
             match rest {
+                ["deployments", ..] if state.github.forbids_deployments && exchange.method != Method::GET => {
+                    forbidden()
+                }
                 ["deployments", ..] => deployments::answer(state, &exchange, &repository, rest),
                 ["issues", "comments", ..] | ["issues", _, "comments"] => {
                     comments::answer(state, &exchange, &repository, rest)
                 }
+                ["compare", range] => commits::compare(state, &exchange, &repository, range),
                 ["pulls", ..] | ["commits", _, "pulls"] => pull_requests::answer(state, &exchange, &repository, rest),
                 ["actions", "runs" | "workflows", ..] => runs::answer(state, &exchange, &repository, rest),
                 _ => not_found(),

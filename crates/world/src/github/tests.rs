@@ -127,6 +127,121 @@ fn a_success_retires_the_environments_earlier_deployment() {
     assert_eq!(client.get("/repos/org/shop/deployments?environment=other"), json!([]));
 }
 
+/// Creates a deployment and gives it statuses.
+fn deploy(client: &Client<'_>, body: Value, states: &[&str]) -> u64 {
+    let (status, deployment, _) = client.send("POST", "/repos/org/shop/deployments", body);
+    assert_eq!(status, 201, "{deployment}");
+    let path = format!("/repos/org/shop/deployments/{}/statuses", deployment["id"]);
+    for state in states {
+        assert_eq!(client.send("POST", &path, json!({ "state": state })).0, 201);
+    }
+    deployment["id"].as_u64().unwrap()
+}
+
+#[test]
+fn only_what_succeeded_is_retired_and_neither_production_nor_what_is_transient() {
+    #[track_caller]
+    fn check(earlier: Value, states: &[&str], later: Value, expected: &str) {
+        let world = world();
+        let client = Client(&world, "ghs_job");
+        deploy(&client, earlier, states);
+        let id = deploy(&client, later, &["in_progress"]);
+        let path = format!("/repos/org/shop/deployments/{id}/statuses");
+        assert_eq!(client.send("POST", &path, json!({ "state": "success" })).0, 201);
+        assert_eq!(world.deployments("org/shop")[0].statuses.last().unwrap().state, expected);
+    }
+    let staging = || json!({ "ref": SHA, "environment": "staging/auth" });
+    let with = |member: &str, value: bool| {
+        let mut body = staging();
+        body[member] = json!(value);
+        body
+    };
+    check(staging(), &["success"], staging(), "inactive");
+    check(staging(), &["success", "failure"], staging(), "failure");
+    check(staging(), &["in_progress"], staging(), "in_progress");
+    check(staging(), &["success"], json!({ "ref": SHA, "environment": "staging/web" }), "success");
+    check(with("production_environment", true), &["success"], staging(), "success");
+    check(with("transient_environment", true), &["success"], staging(), "success");
+    check(json!({ "ref": SHA }), &["success"], json!({ "ref": SHA }), "success");
+}
+
+#[test]
+fn a_success_may_leave_the_others_as_they_are() {
+    let world = world();
+    let client = Client(&world, "ghs_job");
+    let body = json!({ "ref": SHA, "environment": "staging" });
+    deploy(&client, body.clone(), &["success"]);
+    let path = format!("/repos/org/shop/deployments/{}/statuses", deploy(&client, body, &[]));
+    client.send("POST", &path, json!({ "state": "success", "auto_inactive": false }));
+    assert_eq!(world.deployments("org/shop")[0].statuses.last().unwrap().state, "success");
+}
+
+#[test]
+fn deployments_are_filtered() {
+    let world = world();
+    let client = Client(&world, "ghs_job");
+    let other = SHA.replace('0', "f");
+    let first = deploy(&client, json!({ "ref": SHA, "environment": "staging/auth" }), &[]);
+    let second = deploy(&client, json!({ "ref": other, "environment": "staging/auth", "task": "deploy:auth" }), &[]);
+    let third = deploy(&client, json!({ "ref": other, "environment": "staging/web" }), &[]);
+    let check = |query: &str, expected: &[u64]| {
+        let found = client.get(&format!("/repos/org/shop/deployments?{query}"));
+        let ids: Vec<u64> = found.as_array().unwrap().iter().filter_map(|one| one["id"].as_u64()).collect();
+        assert_eq!(ids, expected, "{query}");
+    };
+    check("", &[third, second, first]);
+    check("environment=staging%2Fauth", &[second, first]);
+    check("environment=staging", &[]);
+    check(&format!("sha={other}"), &[third, second]);
+    check(&format!("sha={other}&environment=staging/auth"), &[second]);
+    check("task=deploy%3Aauth", &[second]);
+    check(&format!("ref={SHA}"), &[first]);
+}
+
+#[test]
+fn a_token_without_the_permission_makes_no_deployments() {
+    let world = world();
+    let client = Client(&world, "ghs_job");
+    let id = deploy(&client, json!({ "ref": SHA, "environment": "staging" }), &[]);
+    world.forbid_deployments();
+    for (path, body) in [
+        ("/repos/org/shop/deployments".to_owned(), json!({ "ref": SHA })),
+        (format!("/repos/org/shop/deployments/{id}/statuses"), json!({ "state": "success" })),
+    ] {
+        let (status, answer, _) = client.send("POST", &path, body);
+        assert_eq!((status, answer["message"].as_str()), (403, Some("Resource not accessible by integration")));
+    }
+    assert_eq!(client.get("/repos/org/shop/deployments")[0]["id"], id);
+    assert_eq!(client.send("POST", "/repos/org/shop/issues/12/comments", json!({ "body": "one" })).0, 201);
+}
+
+#[test]
+fn two_commits_are_compared() {
+    let world = world();
+    let sha = |digit: char| digit.to_string().repeat(40);
+    let [a, b, c, d, x, y] = ['a', 'b', 'c', 'd', '1', '2'].map(sha);
+    world.commits("org/shop", &[&a, &b, &c, &d]);
+    world.commits("org/shop", &[&b, &x]);
+    world.commits("org/shop", &[&y]);
+    let client = Client(&world, "ghs_job");
+    let compare =
+        |base: &str, head: &str| client.send("GET", &format!("/repos/org/shop/compare/{base}...{head}"), Value::Null);
+    for (base, head, status, ahead, behind) in
+        [(&a, &d, "ahead", 3, 0), (&d, &a, "behind", 0, 3), (&c, &c, "identical", 0, 0), (&d, &x, "diverged", 1, 2)]
+    {
+        let (code, body, _) = compare(base, head);
+        assert_eq!(code, 200);
+        let found = (body["status"].as_str().unwrap(), body["ahead_by"].as_u64(), body["behind_by"].as_u64());
+        assert_eq!(found, (status, Some(ahead), Some(behind)), "{base}...{head}");
+    }
+    assert_eq!(compare(&d, &x).1["merge_base_commit"]["sha"], b);
+    assert_eq!(compare(&a, &c).1["commits"][0]["sha"], b);
+    assert_eq!(compare(&a[..7], &b).1["status"], "ahead");
+    for (base, head) in [(&a, &sha('9')), (&sha('9'), &a), (&a, &y)] {
+        assert_eq!(compare(base, head).0, 404, "{base}...{head}");
+    }
+}
+
 #[test]
 fn runs_and_pull_requests_are_found_by_what_they_ran_for() {
     let world = world();

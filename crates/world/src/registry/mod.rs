@@ -2,6 +2,7 @@
 //!
 //! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>
 
+mod layers;
 mod uploads;
 
 use base64::Engine;
@@ -11,6 +12,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, WWW_
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::json;
 
+pub(crate) use layers::{LAYERS, layer_url};
 pub(crate) use uploads::Uploads;
 
 use crate::ecr::{self, Password};
@@ -20,8 +22,11 @@ use crate::wire::{self, Refusal};
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// Answers a request under `/v2/`.
+/// Answers a request under `/v2/`, or for a layer by its URL.
 pub(crate) fn answer(state: &mut State, request: &Request<Bytes>) -> Response<Bytes> {
+    if request.uri().path().starts_with(LAYERS) {
+        return layers::answer(state, request);
+    }
     if let Some(refusal) = refuse_stranger(state, request) {
         return refusal;
     }

@@ -153,3 +153,23 @@ fn a_blob_is_mounted_from_where_a_manifest_refers_to_it() {
     let orphan = client.upload("base", b"no manifest refers to me");
     assert_eq!(mount(&orphan).status(), StatusCode::ACCEPTED);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_layers_url_is_open_to_all_for_an_hour_as_it_was_signed() {
+    let world = world();
+    world.push_image(ImageSeed { repository: "base".into(), tag: "v1".into(), ..Default::default() });
+    let manifest = Client::of(&world).send("GET", "/v2/base/manifests/v1", "");
+    let manifest: Value = serde_json::from_slice(manifest.body()).unwrap();
+    let digest = manifest["layers"][0]["digest"].as_str().unwrap();
+    let url = world.with(|state| layer_url(state, "base", digest));
+    let get = |url: &str| {
+        let request = Request::get(url).body(Bytes::new()).unwrap();
+        world.answer(&request).unwrap()
+    };
+    assert_eq!(oci::digest(get(&url).body()), digest);
+    assert_eq!(get(&url.replace("/base/", "/shop/auth/")).status(), StatusCode::FORBIDDEN);
+    tokio::time::advance(std::time::Duration::from_secs(60 * 60)).await;
+    let late = get(&url);
+    assert_eq!(late.status(), StatusCode::FORBIDDEN);
+    assert!(String::from_utf8_lossy(late.body()).contains("Request has expired"));
+}

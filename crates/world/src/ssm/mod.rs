@@ -3,6 +3,8 @@
 //! <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html>
 
 mod limits;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +19,12 @@ use crate::wire::{self, Refusal};
 /// The most versions that a parameter's history keeps.
 const VERSIONS: usize = 100;
 
+/// The largest page, and the usual one.
+const PAGE: usize = 50;
+
+/// The key that a `SecureString` is encrypted by when none is named: by an overwrite, too.
+const DEFAULT_KEY: &str = "alias/aws/ssm";
+
 /// What Parameter Store knows: every parameter's versions, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Ssm(BTreeMap<String, Vec<Version>>);
@@ -27,6 +35,8 @@ struct Version {
     value: String,
     kind: String,
     tier: String,
+    /// The key of a `SecureString`.
+    key: Option<String>,
     description: Option<String>,
     modified_at: Timestamp,
 }
@@ -39,7 +49,23 @@ impl World {
     pub fn put_parameter(&self, name: &str, value: &str) {
         let body =
             json!({ "Name": name, "Value": value, "Type": "String", "Overwrite": true, "Tier": "Intelligent-Tiering" });
-        if let Err(refusal) = self.with(|state| put(state, &body)) {
+        self.put(&body);
+    }
+
+    /// Puts a parameter of type `SecureString`, or its next version, encrypted by a key: AWS's own if none is named.
+    ///
+    /// # Panics
+    /// If Parameter Store refuses the name or the value.
+    pub fn put_secure_parameter(&self, name: &str, value: &str, key: Option<&str>) {
+        let mut body = json!({ "Name": name, "Value": value, "Type": "SecureString", "Overwrite": true });
+        if let Some(key) = key {
+            body["KeyId"] = json!(key);
+        }
+        self.put(&body);
+    }
+
+    fn put(&self, body: &Value) {
+        if let Err(refusal) = self.with(|state| put(state, body)) {
             panic!("the parameter cannot be put: {}", refusal.message);
         }
     }
@@ -60,7 +86,7 @@ pub(crate) fn answer(state: &mut State, operation: &str, body: &Value) -> Result
     match operation {
         "PutParameter" => put(state, body),
         "GetParameter" => get(state, body),
-        "GetParameters" => Ok(get_several(state, body)),
+        "GetParameters" => get_several(state, body),
         "GetParameterHistory" => get_history(state, body),
         "DeleteParameter" => delete(state, body),
         "DescribeParameters" => describe(state, body),
@@ -83,10 +109,16 @@ fn put(state: &mut State, body: &Value) -> Result<Value, Refusal> {
     let Some(kind) = body["Type"].as_str().or(before.map(|version| version.kind.as_str())) else {
         return Err(invalid("A parameter type is required when you create a parameter."));
     };
+    if before.is_some_and(|before| before.kind != kind) {
+        let message = "Parameter Store does not support changing a parameter type in a hierarchy. For example, you can't change a \
+                       parameter from a String type to a SecureString type. You must create a new, unique parameter.";
+        return Err(Refusal::new("HierarchyTypeMismatchException", message));
+    }
     let version = Version {
         number: before.map_or(1, |version| version.number + 1),
         kind: kind.to_owned(),
         tier: tier(body["Tier"].as_str(), before, &value)?.to_owned(),
+        key: (kind == "SecureString").then(|| body["KeyId"].as_str().unwrap_or(DEFAULT_KEY).to_owned()),
         description: body["Description"].as_str().map(str::to_owned),
         modified_at: now,
         value,
@@ -102,6 +134,29 @@ fn put(state: &mut State, body: &Value) -> Result<Value, Refusal> {
 
 fn get(state: &State, body: &Value) -> Result<Value, Refusal> {
     let asked = body["Name"].as_str().unwrap_or_default();
+    Ok(json!({ "Parameter": selected(state, asked, body)? }))
+}
+
+fn get_several(state: &State, body: &Value) -> Result<Value, Refusal> {
+    let names: Vec<&str> = body["Names"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if names.is_empty() || names.len() > 10 {
+        return Err(invalid(
+            "1 validation error detected: Value at 'names' failed to satisfy constraint: \
+             Member must have length less than or equal to 10, and greater than or equal to 1",
+        ));
+    }
+    let (mut parameters, mut unknown) = (Vec::new(), Vec::new());
+    for name in names {
+        match selected(state, name, body) {
+            Ok(parameter) => parameters.push(parameter),
+            Err(_) => unknown.push(name),
+        }
+    }
+    Ok(json!({ "Parameters": parameters, "InvalidParameters": unknown }))
+}
+
+/// A parameter by name or ARN, in its present version, or in that of a selector: `name:3`.
+fn selected(state: &State, asked: &str, body: &Value) -> Result<Value, Refusal> {
     let (name, selector) = match asked.rsplit_once(':') {
         Some((name, selector)) if selector.parse::<u64>().is_ok() => (name, Some(selector)),
         _ => (asked, None),
@@ -121,18 +176,7 @@ fn get(state: &State, body: &Value) -> Result<Value, Refusal> {
     if let Some(selector) = selector {
         parameter["Selector"] = json!(format!(":{selector}"));
     }
-    Ok(json!({ "Parameter": parameter }))
-}
-
-fn get_several(state: &State, body: &Value) -> Value {
-    let (mut parameters, mut invalid) = (Vec::new(), Vec::new());
-    for name in body["Names"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        match find(state, name).and_then(|(name, versions)| Some((name, versions.last()?))) {
-            Some((name, version)) => parameters.push(view(state, name, version, body)),
-            None => invalid.push(name),
-        }
-    }
-    json!({ "Parameters": parameters, "InvalidParameters": invalid })
+    Ok(parameter)
 }
 
 fn get_history(state: &State, body: &Value) -> Result<Value, Refusal> {
@@ -178,6 +222,7 @@ fn passes(filter: &Value, name: &str, version: &Version) -> Result<bool, Refusal
         ("Path", _) => Some(lies_under(name, value, option == Some("Recursive"))),
         ("Type", None | Some("Equals")) => Some(version.kind == value),
         ("Tier", None | Some("Equals")) => Some(version.tier == value),
+        ("KeyId", None | Some("Equals")) => Some(version.key.as_deref() == Some(value)),
         _ => None,
     };
     let mut any = false;
@@ -198,7 +243,13 @@ fn lies_under(name: &str, path: &str, is_recursive: bool) -> bool {
 }
 
 fn page(items: Vec<Value>, body: &Value) -> Result<Value, Refusal> {
-    let size = body["MaxResults"].as_u64().and_then(|size| usize::try_from(size).ok()).unwrap_or(50);
+    let size = body["MaxResults"].as_u64().and_then(|size| usize::try_from(size).ok()).unwrap_or(PAGE);
+    if !(1..=PAGE).contains(&size) {
+        return Err(invalid(
+            "1 validation error detected: Value at 'maxResults' failed to satisfy constraint: \
+             Member must have value less than or equal to 50, and greater than or equal to 1",
+        ));
+    }
     let (items, next) = wire::page(items, size, body["NextToken"].as_str())
         .ok_or_else(|| Refusal::new("InvalidNextToken", "The specified token isn't valid."))?;
     let mut answer = json!({ "Parameters": items });
@@ -244,8 +295,8 @@ fn metadata(state: &State, name: &str, version: &Version) -> Value {
     if let Some(description) = &version.description {
         metadata["Description"] = json!(description);
     }
-    if version.kind == "SecureString" {
-        metadata["KeyId"] = json!("alias/aws/ssm");
+    if let Some(key) = &version.key {
+        metadata["KeyId"] = json!(key);
     }
     metadata
 }
@@ -261,102 +312,4 @@ fn shown(version: &Version, body: &Value) -> String {
 fn arn(state: &State, name: &str) -> String {
     let slash = if name.starts_with('/') { "" } else { "/" };
     format!("arn:aws:ssm:{}:{}:parameter{slash}{name}", state.region, state.account)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ask(world: &World, operation: &str, body: Value) -> Result<Value, String> {
-        world.with(|state| answer(state, operation, &body)).map_err(|refusal| refusal.code)
-    }
-
-    #[test]
-    fn a_parameter_is_made_once_without_overwrite_and_versioned_with_it() {
-        let world = World::new();
-        let put =
-            |overwrite| json!({ "Name": "/delivery/lock", "Value": "me", "Type": "String", "Overwrite": overwrite });
-        assert_eq!(ask(&world, "PutParameter", put(false)), Ok(json!({ "Version": 1, "Tier": "Standard" })));
-        assert_eq!(ask(&world, "PutParameter", put(false)), Err("ParameterAlreadyExists".to_owned()));
-        assert_eq!(ask(&world, "PutParameter", put(true)).unwrap()["Version"], 2);
-        assert_eq!(
-            ask(&world, "GetParameter", json!({ "Name": "/delivery/lock:1" })).unwrap()["Parameter"]["Version"],
-            1
-        );
-        let nine = ask(&world, "GetParameter", json!({ "Name": "/delivery/lock:9" }));
-        assert_eq!(nine, Err("ParameterVersionNotFound".to_owned()));
-        assert_eq!(ask(&world, "DeleteParameter", json!({ "Name": "/delivery/lock" })), Ok(json!({})));
-        assert_eq!(
-            ask(&world, "GetParameter", json!({ "Name": "/delivery/lock" })),
-            Err("ParameterNotFound".to_owned())
-        );
-    }
-
-    #[test]
-    fn a_secret_shows_its_value_only_with_decryption() {
-        let world = World::new();
-        ask(&world, "PutParameter", json!({ "Name": "db", "Value": "hunter2", "Type": "SecureString" })).unwrap();
-        let value = |decrypt| {
-            let body = json!({ "Name": "db", "WithDecryption": decrypt });
-            ask(&world, "GetParameter", body).unwrap()["Parameter"]["Value"].as_str().unwrap().to_owned()
-        };
-        assert!(!value(false).contains("hunter2"));
-        assert_eq!(value(true), "hunter2");
-    }
-
-    #[test]
-    fn a_value_has_the_tier_that_its_length_needs() {
-        let world = World::new();
-        let put = |name: &str, length: usize, tier: Option<&str>| {
-            let mut body = json!({ "Name": name, "Value": "x".repeat(length), "Type": "String", "Overwrite": true });
-            if let Some(tier) = tier {
-                body["Tier"] = json!(tier);
-            }
-            ask(&world, "PutParameter", body).map(|answer| answer["Tier"].as_str().unwrap().to_owned())
-        };
-        let refused = Err("ValidationException".to_owned());
-        assert_eq!(put("a", 4096, None).as_deref(), Ok("Standard"));
-        assert_eq!(put("a", 4097, None), refused);
-        assert_eq!(put("a", 4097, Some("Intelligent-Tiering")).as_deref(), Ok("Advanced"));
-        assert_eq!(put("a", 10, None).as_deref(), Ok("Advanced"));
-        assert_eq!(put("a", 10, Some("Standard")), refused);
-        assert_eq!(put("a", 8193, Some("Advanced")), refused);
-        assert_eq!(put("b", 0, None), refused);
-        assert_eq!(put("b/c", 1, None), refused);
-    }
-
-    #[test]
-    fn the_history_keeps_a_hundred_versions_and_is_paged() {
-        let world = World::new();
-        for number in 0..105 {
-            world.put_parameter("/release", &number.to_string());
-        }
-        let first = ask(&world, "GetParameterHistory", json!({ "Name": "/release" })).unwrap();
-        assert_eq!(first["Parameters"][0]["Value"], "5");
-        let rest = json!({ "Name": "/release", "NextToken": first["NextToken"] });
-        let rest = ask(&world, "GetParameterHistory", rest).unwrap();
-        assert_eq!(rest["Parameters"].as_array().unwrap().last().unwrap()["Version"], 105);
-        assert_eq!(rest.get("NextToken"), None);
-    }
-
-    #[test]
-    fn parameters_are_found_by_name_and_by_arn() {
-        let world = World::new();
-        world.put_parameter("/shop/db", "x");
-        world.put_parameter("plain", "x");
-        for (name, exists) in [
-            ("/shop/db", true),
-            ("arn:aws:ssm:eu-west-1:111122223333:parameter/shop/db", true),
-            ("arn:aws:ssm:eu-west-1:111122223333:parameter/plain", true),
-            ("arn:aws:ssm:eu-west-1:111122223333:parameter/nope", false),
-            ("nope", false),
-        ] {
-            assert_eq!(world.with(|state| parameter_exists(state, name)), exists, "{name}");
-        }
-        let body = json!({ "ParameterFilters": [{ "Key": "Path", "Option": "Recursive", "Values": ["/shop"] }] });
-        let found = ask(&world, "DescribeParameters", body).unwrap();
-        assert_eq!(found["Parameters"][0]["ARN"], "arn:aws:ssm:eu-west-1:111122223333:parameter/shop/db");
-        let several = ask(&world, "GetParameters", json!({ "Names": ["plain", "nope"] })).unwrap();
-        assert_eq!(several["InvalidParameters"], json!(["nope"]));
-    }
 }
