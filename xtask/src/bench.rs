@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::e2e::Emulated;
-use crate::image::{ACTIONS, TAG, architecture};
+use crate::image::{ACTIONS, Build, TAG, architecture};
 use crate::process::{Run, program, root, say, target};
 use crate::{docker, image, tools};
 
@@ -20,7 +20,7 @@ const RUNS: usize = 21;
 /// Measures and prints.
 pub(crate) fn run() -> Result<()> {
     docker::require()?;
-    image::image()?;
+    image::image(Build::Shipped)?;
     say(format!("image, compressed: {:.1} MB", compressed_size()? as f64 / 1e6));
     let aws = Emulated::start()?;
     let mut contestants = contestants(&aws)?;

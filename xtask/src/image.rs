@@ -9,7 +9,10 @@ use crate::process::{Run, cargo, program, root, say, target};
 /// The five actions: crate, folder, binary and entry point by one name.
 pub(crate) const ACTIONS: [&str; 5] = ["build-affected", "ecr-push", "run-migration", "ecs-deploy", "health-gate"];
 
-/// The program that the image holds once, under the name of each action.
+/// The entry points of what an action does when the job ends: each is its action's `post-entrypoint`.
+const POSTS: [&str; 1] = ["ecs-deploy-post"];
+
+/// The program that the image holds once, under the name of each entry point.
 const PROGRAM: &str = "suite";
 
 /// The image of the suite as tasks call it.
@@ -19,9 +22,18 @@ pub(crate) const TAG: &str = "delivery-suite:development";
 const ROOTS: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
+/// How a binary is compiled.
+#[derive(Clone, Copy)]
+pub(crate) enum Build {
+    /// As it is shipped.
+    Shipped,
+    /// As fast as it compiles, for working on a test.
+    Quick,
+}
+
 /// Builds the image from binaries that are compiled here.
-pub(crate) fn image() -> Result<()> {
-    rootfs()?;
+pub(crate) fn image(build: Build) -> Result<()> {
+    rootfs(build)?;
     program("docker")
         .args(["build", "--quiet", "--target", "prebuilt", "--tag", TAG])
         // BuildKit knows the architecture by itself, the classic builder does not.
@@ -32,14 +44,14 @@ pub(crate) fn image() -> Result<()> {
 }
 
 /// Lays out the image's files below `target/rootfs/<architecture>`.
-pub(crate) fn rootfs() -> Result<PathBuf> {
-    let binaries = compile(&[PROGRAM])?;
+pub(crate) fn rootfs(build: Build) -> Result<PathBuf> {
+    let binaries = compile(&[PROGRAM], build)?;
     let rootfs = target().join("rootfs").join(architecture()?);
     if rootfs.exists() {
         std::fs::remove_dir_all(&rootfs).with_context(|| format!("cannot clear {}", rootfs.display()))?;
     }
     copy(&binaries.join(PROGRAM), &rootfs.join(PROGRAM))?;
-    for name in ACTIONS {
+    for name in ACTIONS.into_iter().chain(POSTS) {
         let link = rootfs.join(name);
         std::os::unix::fs::symlink(PROGRAM, &link).with_context(|| format!("cannot link {}", link.display()))?;
     }
@@ -52,17 +64,25 @@ pub(crate) fn rootfs() -> Result<PathBuf> {
 }
 
 /// Compiles packages of the workspace to static binaries; answers their folder.
-pub(crate) fn compile(packages: &[&str]) -> Result<PathBuf> {
+pub(crate) fn compile(packages: &[&str], build: Build) -> Result<PathBuf> {
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let mut build = cargo();
+    let profile = match build {
+        Build::Shipped => "image",
+        Build::Quick => "quick",
+    };
+    let mut cargo = cargo();
     // An explicit target keeps the flag from build scripts and macros, which cannot be static.
-    build.env("RUSTFLAGS", "-C target-feature=+crt-static");
-    build.args(["build", "--quiet", "--locked", "--profile", "image", "--target", &triple]);
-    for package in packages {
-        build.args(["--package", package]);
+    cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    cargo.args(["build", "--quiet", "--locked", "--profile", profile, "--target", &triple]);
+    if let Build::Quick = build {
+        // A profile of its own has a folder of its own, and waits for nobody who compiles for development.
+        cargo.args(["--config", "profile.quick.inherits='dev'", "--config", "profile.quick.debug=0"]);
     }
-    build.run()?;
-    Ok(target().join(triple).join("image"))
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+    cargo.run()?;
+    Ok(target().join(triple).join(profile))
 }
 
 /// The architecture by Docker's name.

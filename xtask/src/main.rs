@@ -13,6 +13,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::image::Build;
+
 /// The project's own tasks.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
@@ -26,7 +28,11 @@ enum Task {
         check: bool,
     },
     /// Deliver a sample monorepo for real: the image, a Docker engine, and an emulated AWS.
-    E2e,
+    E2e {
+        /// Compile quickly instead of as shipped: for working on the test itself.
+        #[arg(long)]
+        quick: bool,
+    },
     /// Measure the image's weight and what one AWS call costs each binary.
     Bench,
     /// Lay out the files of the container image below target/rootfs.
@@ -39,10 +45,10 @@ fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Check => check::check(),
         Task::Generate { check } => generate(check),
-        Task::E2e => e2e::run(),
+        Task::E2e { quick } => e2e::run(if quick { Build::Quick } else { Build::Shipped }),
         Task::Bench => bench::run(),
-        Task::Rootfs => image::rootfs().map(|rootfs| process::say(rootfs.display())),
-        Task::Image => docker::require().and_then(|()| image::image()),
+        Task::Rootfs => image::rootfs(Build::Shipped).map(|rootfs| process::say(rootfs.display())),
+        Task::Image => docker::require().and_then(|()| image::image(Build::Shipped)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

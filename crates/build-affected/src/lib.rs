@@ -60,6 +60,7 @@ pub const ACTION: Action = Action {
         ("pull-requests: write", "only for the comment on a pull request"),
     ],
     iam: &[],
+    post: false,
 };
 
 /// Runs the action: the pipeline of its rooms.

@@ -1,5 +1,7 @@
 //! Everything outside of this process, as an action gets to see it.
 
+use jiff::Timestamp;
+
 use crate::aws::{Aws, Place};
 use crate::docker::Docker;
 use crate::failure::Failure;
@@ -27,12 +29,17 @@ impl Edges {
 
     /// The repository on GitHub. `None` outside of a workflow, or without a token.
     pub fn github(&self, token: &Secret) -> Option<GitHub> {
-        GitHub::connect(self.runner.environment(), &self.http, token)
+        GitHub::connect(self.runner.environment(), &self.http, token, &self.stop)
     }
 
     /// The Docker engine of the runner's host.
     pub async fn docker(&self) -> Result<Docker, Failure> {
         Docker::connect(self.runner.environment()).await
+    }
+
+    /// The present moment, for people and for comparing with AWS's timestamps. Durations are measured by tokio's clock.
+    pub fn now(&self) -> Timestamp {
+        self.http.now()
     }
 
     /// The event that started the workflow.

@@ -6,7 +6,7 @@ use clap::Parser;
 
 use crate::comment;
 use crate::edges::Edges;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::http::Http;
 use crate::inputs::{self, CommonInputs};
 use crate::manifest::Action;
@@ -21,17 +21,37 @@ pub fn entry<I: Parser + AsRef<CommonInputs>>(
     run: impl AsyncFnOnce(I, &Edges) -> Result<Report, Failure>,
 ) -> ExitCode {
     let runner = Runner::of_process();
+    within(
+        runner,
+        async |edges| perform(action, edges, run).await,
+        |runner, failure| publish(action, runner, Err(failure)),
+    )
+}
+
+/// Runs an action's `post-entrypoint` in this process: the runner starts it in a container of its own when the job ends,
+/// however the action ended, a cancelled one included.
+pub fn entry_post(action: &Action, post: impl AsyncFnOnce(&Edges) -> Result<(), Failure>) -> ExitCode {
+    let runner = Runner::of_process();
+    within(
+        runner,
+        async |edges| perform_post(action, edges, post).await,
+        |runner, failure| warn(action, runner, &failure),
+    )
+}
+
+/// Does the work between the edges of this process, or tells that there are none.
+fn within(runner: Runner, work: impl AsyncFnOnce(&Edges) -> u8, tell: impl FnOnce(&Runner, Failure) -> u8) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return ExitCode::from(publish(action, &runner, Err(Failure::bug(error)))),
+        Err(error) => return ExitCode::from(tell(&runner, Failure::bug(error))),
     };
     runtime.block_on(async {
         let stop = Stop::on_signals();
         let http = Http::connect(runner.environment());
-        match (stop, http) {
-            (Ok(stop), Ok(http)) => ExitCode::from(perform(action, &Edges { runner, stop, http }, run).await),
-            (Err(failure), _) | (_, Err(failure)) => ExitCode::from(publish(action, &runner, Err(failure))),
-        }
+        ExitCode::from(match (stop, http) {
+            (Ok(stop), Ok(http)) => work(&Edges { runner, stop, http }).await,
+            (Err(failure), _) | (_, Err(failure)) => tell(&runner, failure),
+        })
     })
 }
 
@@ -60,6 +80,25 @@ pub async fn perform<I: Parser + AsRef<CommonInputs>>(
         comment::keep_up_to_date(action, edges, &github, &event, report).await;
     }
     publish(action, &edges.runner, outcome)
+}
+
+/// Runs an action's `post-entrypoint` between these edges. Answers the exit code.
+pub async fn perform_post(action: &Action, edges: &Edges, post: impl AsyncFnOnce(&Edges) -> Result<(), Failure>) -> u8 {
+    match post(edges).await {
+        Ok(()) => 0,
+        Err(failure) => warn(action, &edges.runner, &failure),
+    }
+}
+
+/// What could not be tidied up is worth a warning. It does not fail a job whose work is done: the action's own step has said
+/// how that went. Only our own mistakes do.
+fn warn(action: &Action, runner: &Runner, failure: &Failure) -> u8 {
+    let (level, code) = match failure.kind {
+        Kind::Bug => (Level::Error, failure.kind.exit_code()),
+        Kind::Refused | Kind::Input | Kind::Denied | Kind::Remote | Kind::Cancelled => (Level::Warning, 0),
+    };
+    runner.annotate(&Annotation { level, title: action.name, message: &failure.to_string() });
+    code
 }
 
 /// Writes outputs, the summary and the one annotation. Answers the exit code.

@@ -18,6 +18,8 @@ pub struct Failure {
 /// Whose move it is after a [`Failure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Nobody's yet: everything is as it should be written, and the answer is no all the same.
+    Refused,
     /// The caller's: an input, a configuration file or the checkout is wrong. Nothing was touched.
     Input,
     /// An administrator's: credentials are missing or lack a permission.
@@ -31,9 +33,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The process's exit code. 0 and 1 belong to reports.
+    /// The process's exit code. 0 belongs to reports alone.
     pub const fn exit_code(self) -> u8 {
         match self {
+            Self::Refused => 1,
             Self::Input => 2,
             Self::Denied => 3,
             Self::Remote => 4,
@@ -47,6 +50,11 @@ impl Failure {
     /// A failure of this kind, without a hint.
     pub fn new(kind: Kind, error: impl Into<anyhow::Error>) -> Self {
         Self { kind, error: error.into(), hint: None }
+    }
+
+    /// Something out there speaks against doing what was asked for.
+    pub fn refused(message: impl fmt::Display) -> Self {
+        Self::message(Kind::Refused, message)
     }
 
     /// Something that the caller wrote is wrong.
@@ -81,6 +89,12 @@ impl Failure {
         self
     }
 
+    /// The same again, for another who meets it too.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self { kind: self.kind, error: anyhow::anyhow!("{:#}", self.error), hint: self.hint.clone() }
+    }
+
     /// Says what was being done, as a fragment: "register task definition `auth`".
     #[must_use]
     pub fn context(mut self, doing: impl fmt::Display) -> Self {
@@ -90,16 +104,17 @@ impl Failure {
 
     /// Several failures as one, so that a caller can mend everything in one go. `None` if there are none.
     ///
-    /// The kind is the first one's: callers collect failures of one kind.
+    /// The kind is that of the gravest, by exit code: what is wrong in a file comes before what merely speaks against it now.
     pub fn all(failures: impl IntoIterator<Item = Self>) -> Option<Self> {
         let mut failures = failures.into_iter().peekable();
         let first = failures.next()?;
         if failures.peek().is_none() {
             return Some(first);
         }
-        let kind = first.kind;
-        let lines: Vec<String> = std::iter::once(first)
-            .chain(failures)
+        let failures: Vec<Self> = std::iter::once(first).chain(failures).collect();
+        let kind = failures.iter().map(|failure| failure.kind).max_by_key(|kind| kind.exit_code()).unwrap_or(Kind::Bug);
+        let lines: Vec<String> = failures
+            .iter()
             .map(|failure| match &failure.hint {
                 Some(hint) => format!("- {:#} ({hint})", failure.error),
                 None => format!("- {:#}", failure.error),

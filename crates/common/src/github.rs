@@ -3,22 +3,32 @@
 //! Requests and answers are plain JSON: typed clients insist on members that GitHub Enterprise Server leaves out.
 //! <https://docs.github.com/en/rest>
 
+mod deployments;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+pub use self::deployments::{DeploymentState, DeploymentStatus, NewDeployment};
+
 use crate::failure::Failure;
 use crate::http::{Http, join};
-use crate::names::Secret;
+use crate::names::{CommitSha, Secret};
+use crate::poll::pause;
 use crate::runner::Environment;
+use crate::stop::Stop;
 
 /// The longest that an answer may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// The most pages of a listing that are read: a pull request with more comments than 3,000 is not looked through.
 const PAGES: usize = 30;
+
+/// How often a request is made that GitHub asks to make again later, and the longest that is waited each time.
+const ATTEMPTS: u32 = 3;
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One repository on GitHub.
 #[derive(Clone, Debug)]
@@ -28,6 +38,22 @@ pub struct GitHub {
     repository: String,
     api: String,
     token: Secret,
+    stop: Stop,
+}
+
+/// How one commit lies to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// The head comes after the base.
+    Ahead,
+    /// The head comes before the base.
+    Behind,
+    /// They are one.
+    Identical,
+    /// Neither comes after the other.
+    Diverged,
+    /// GitHub does not say: it does not know both, or shows them to nobody with this token.
+    Unknown,
 }
 
 /// A comment on an issue or a pull request.
@@ -60,7 +86,7 @@ impl From<Refused> for Failure {
 
 impl GitHub {
     /// The repository that the workflow runs in. `None` outside of a workflow, or without a token.
-    pub fn connect(environment: &Environment, http: &Http, token: &Secret) -> Option<Self> {
+    pub fn connect(environment: &Environment, http: &Http, token: &Secret, stop: &Stop) -> Option<Self> {
         let api = environment.get("GITHUB_API_URL")?;
         let repository = environment.get("GITHUB_REPOSITORY")?;
         // The input's default is an expression: unevaluated, it says that no workflow evaluated it.
@@ -70,6 +96,7 @@ impl GitHub {
             repository: join(api, format!("repos/{repository}")),
             api: api.to_owned(),
             token: token.clone(),
+            stop: stop.clone(),
         })
     }
 
@@ -112,6 +139,24 @@ impl GitHub {
         self.request(Method::PATCH, &url, Some(json!({ "body": body })), "pull-requests: write").await.map(|_| ())
     }
 
+    /// How `head` lies to `base`.
+    pub async fn compare(&self, base: &CommitSha, head: &CommitSha) -> Result<Comparison, Refused> {
+        // One commit a page: it is the relation that is asked for.
+        let url = join(&self.repository, format!("compare/{base}...{head}?per_page=1"));
+        let response = self.send(Method::GET, &url, None).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(Comparison::Unknown);
+        }
+        let (_, answer) = read(&response, "contents: read", &format!("GET {url}"))?;
+        Ok(match answer["status"].as_str() {
+            Some("ahead") => Comparison::Ahead,
+            Some("behind") => Comparison::Behind,
+            Some("identical") => Comparison::Identical,
+            Some("diverged") => Comparison::Diverged,
+            _ => Comparison::Unknown,
+        })
+    }
+
     /// Sends a request; answers the `rel="next"` link, if any, and the body.
     async fn request(
         &self,
@@ -121,26 +166,75 @@ impl GitHub {
         scope: &str,
     ) -> Result<(Option<String>, Value), Refused> {
         let doing = format!("{method} {url}");
-        let request = http::Request::builder()
-            .method(method)
-            .uri(url)
-            .header("accept", "application/vnd.github+json")
-            .header("authorization", format!("Bearer {}", self.token.expose()))
-            .header("content-type", "application/json")
-            .header("user-agent", concat!("delivery-actions/", env!("CARGO_PKG_VERSION")))
-            .header("x-github-api-version", "2022-11-28")
-            .body(body.map(|body| Bytes::from(body.to_string())).unwrap_or_default())
-            .map_err(|error| Refused::Failed(Failure::bug(error)))?;
-        let response = self.http.send(request, LIMIT).await.map_err(|error| {
-            Refused::Failed(Failure::remote(error).context(&doing).hint("check that `GITHUB_API_URL` can be reached"))
-        })?;
-        let link = response.headers().get("link").and_then(|link| next_page(link.to_str().ok()?));
-        let value: Value = serde_json::from_slice(response.body()).unwrap_or(Value::Null);
-        match response.status() {
-            status if status.is_success() => Ok((link, value)),
-            status => Err(refusal(status, &value, scope, &doing)),
+        let response = self.send(method, url, body).await?;
+        read(&response, scope, &doing)
+    }
+
+    /// Sends a request, and sends it again a little later where GitHub asks for that.
+    async fn send(&self, method: Method, url: &str, body: Option<Value>) -> Result<http::Response<Bytes>, Refused> {
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let mut attempt = 1;
+        loop {
+            let request = http::Request::builder()
+                .method(&method)
+                .uri(url)
+                .header("accept", "application/vnd.github+json")
+                .header("authorization", format!("Bearer {}", self.token.expose()))
+                .header("content-type", "application/json")
+                .header("user-agent", concat!("delivery-actions/", env!("CARGO_PKG_VERSION")))
+                .header("x-github-api-version", "2022-11-28")
+                .body(body.clone())
+                .map_err(|error| Refused::Failed(Failure::bug(error)))?;
+            let response = self.http.send(request, LIMIT).await.map_err(|error| {
+                let failure = Failure::remote(error).context(format!("{method} {url}"));
+                Refused::Failed(failure.hint("check that `GITHUB_API_URL` can be reached"))
+            })?;
+            match retry_after(&response).filter(|wait| attempt < ATTEMPTS && *wait <= PATIENCE) {
+                Some(wait) if pause(wait, &self.stop).await => attempt += 1,
+                _ => return Ok(response),
+            }
         }
     }
+}
+
+/// The `rel="next"` link, if any, and the body; or why GitHub said no.
+fn read(response: &http::Response<Bytes>, scope: &str, doing: &str) -> Result<(Option<String>, Value), Refused> {
+    let link = response.headers().get("link").and_then(|link| next_page(link.to_str().ok()?));
+    let value: Value = serde_json::from_slice(response.body()).unwrap_or(Value::Null);
+    match response.status() {
+        status if status.is_success() => Ok((link, value)),
+        _ if is_limited(response, &value) => Err(limited(response, &value, doing)),
+        status => Err(refusal(status, &value, scope, doing)),
+    }
+}
+
+/// Whether GitHub refuses for the number of requests and not for what they ask.
+/// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
+fn is_limited(response: &http::Response<Bytes>, answer: &Value) -> bool {
+    let is_spent = response.headers().get("x-ratelimit-remaining").is_some_and(|left| left == "0");
+    let is_said = answer["message"].as_str().is_some_and(|message| message.to_lowercase().contains("rate limit"));
+    match response.status() {
+        StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::FORBIDDEN => is_spent || is_said || response.headers().contains_key("retry-after"),
+        _ => false,
+    }
+}
+
+/// How long GitHub asks to wait, where it refuses for the number of requests.
+fn retry_after(response: &http::Response<Bytes>) -> Option<Duration> {
+    if !matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN) {
+        return None;
+    }
+    response.headers().get("retry-after")?.to_str().ok()?.parse().map(Duration::from_secs).ok()
+}
+
+fn limited(response: &http::Response<Bytes>, answer: &Value, doing: &str) -> Refused {
+    let said = answer["message"].as_str().unwrap_or("no reason given");
+    let failure = Failure::remote(format!("GitHub answered {}: {said}", response.status())).context(doing);
+    Refused::Failed(match retry_after(response) {
+        Some(wait) => failure.hint(format!("GitHub asks to wait {}", crate::duration::human(wait))),
+        None => failure.hint("GitHub limits the requests of this token: run again in some minutes"),
+    })
 }
 
 fn refusal(status: StatusCode, answer: &Value, scope: &str, doing: &str) -> Refused {
@@ -168,6 +262,23 @@ fn next_page(link: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn too_many_requests_are_no_missing_permission() {
+        for (status, header, message, wait, is_forbidden) in [
+            (403, ("retry-after", "5"), "You have exceeded a secondary rate limit", Some(5), false),
+            (429, ("retry-after", "soon"), "Too many requests", None, false),
+            (403, ("x-ratelimit-remaining", "0"), "API rate limit exceeded for installation", None, false),
+            (403, ("x-ratelimit-remaining", "4999"), "Resource not accessible by integration", None, true),
+            (404, ("retry-after", "5"), "Not Found", None, true),
+        ] {
+            let body = Bytes::from(json!({ "message": message }).to_string());
+            let response = http::Response::builder().status(status).header(header.0, header.1).body(body).unwrap();
+            assert_eq!(retry_after(&response), wait.map(Duration::from_secs), "{message}");
+            let refused = read(&response, "deployments: write", "POST /deployments").unwrap_err();
+            assert_eq!(matches!(refused, Refused::Forbidden(_)), is_forbidden, "{message}");
+        }
+    }
 
     #[test]
     fn the_next_page_is_read_from_the_link() {

@@ -1,11 +1,12 @@
 //! The one connector through which every HTTP request leaves the process: AWS, GitHub and the probes of services.
 //!
 //! Being one, it is the one place for TLS roots, proxies and time limits, and the one seam at which tests put a simulated
-//! world under the real clients.
+//! world under the real clients. The calendar comes with it: requests are signed with the time, and a world has its own.
 
 use std::fmt;
 use std::time::Duration;
 
+use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource, TimeSource};
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -17,7 +18,9 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use jiff::Timestamp;
 
+use crate::calendar;
 use crate::failure::Failure;
 use crate::runner::Environment;
 
@@ -29,7 +32,10 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The process's HTTP client. Cheap to clone: connections are shared.
 #[derive(Clone, Debug)]
-pub struct Http(SharedHttpConnector);
+pub struct Http {
+    connector: SharedHttpConnector,
+    clock: SharedTimeSource,
+}
 
 /// Why a request had no answer. Reads as a fragment: "could not connect: connection refused".
 #[derive(Debug, thiserror::Error)]
@@ -74,14 +80,30 @@ impl Http {
         Ok(Self::over(SharedHttpConnector::new(connector)))
     }
 
-    /// A client over this connector.
+    /// A client over this connector, with the machine's own clock.
     pub fn over(connector: SharedHttpConnector) -> Self {
-        Self(connector)
+        Self { connector, clock: SharedTimeSource::new(SystemTimeSource::new()) }
+    }
+
+    /// The same, with another clock.
+    #[must_use]
+    pub fn by_clock(self, clock: impl TimeSource + 'static) -> Self {
+        Self { clock: SharedTimeSource::new(clock), ..self }
+    }
+
+    /// The present moment, for people and for comparing with AWS's timestamps. Durations are measured by tokio's clock.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::try_from(self.clock.now()).unwrap_or_else(|_| calendar::now())
+    }
+
+    /// The clock in the form that the AWS SDK takes.
+    pub(crate) fn clock(&self) -> SharedTimeSource {
+        self.clock.clone()
     }
 
     /// The same connector in the form that the AWS SDK takes.
     pub(crate) fn for_sdk(&self) -> SharedHttpClient {
-        let connector = self.0.clone();
+        let connector = self.connector.clone();
         http_client_fn(move |_, _| connector.clone())
     }
 
@@ -95,7 +117,7 @@ impl Http {
         let request = HttpRequest::try_from(request.map(SdkBody::from))
             .map_err(|error| Unanswered::Unsendable(error.to_string()))?;
         let answer = async {
-            let response = self.0.call(request).await.map_err(|error| Unanswered::Disconnected(root_cause(&error)))?;
+            let response = self.connector.call(request).await.map_err(|error| Unanswered::Disconnected(root_cause(&error)))?;
             let response = response.try_into_http1x().map_err(|error| Unanswered::Disconnected(error.to_string()))?;
             let (parts, body) = response.into_parts();
             let body = body.collect().await.map_err(|error| Unanswered::Disconnected(root_cause(error.as_ref())))?;

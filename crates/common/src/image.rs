@@ -15,6 +15,13 @@ pub enum ImageSource {
         /// The tag.
         commit: CommitSha,
     },
+    /// This one of a repository, whatever its tags.
+    Digest {
+        /// Where it is looked for.
+        repository: RepositoryName,
+        /// The digest of its manifest.
+        digest: Digest,
+    },
     /// This one, by digest.
     Given(String),
     /// The one that the task definition names already.
@@ -51,10 +58,19 @@ impl ImageSource {
 
     /// Looks behind the commit's tag.
     pub async fn find(&self, ecr: &Ecr) -> Result<FoundImage, Failure> {
-        let Self::Commit { repository, commit } = self else { return Ok(FoundImage::NotAsked) };
-        let tag = commit.as_str().parse().map_err(Failure::bug)?;
+        let (Self::Commit { repository, .. } | Self::Digest { repository, .. }) = self else {
+            return Ok(FoundImage::NotAsked);
+        };
         let Some(uri) = ecr.repository_uri(repository).await? else { return Ok(FoundImage::NoRepository) };
-        Ok(match ecr.image_by_tag(repository, &tag).await? {
+        let found = match self {
+            Self::Commit { commit, .. } => {
+                let tag = commit.as_str().parse().map_err(Failure::bug)?;
+                ecr.image_by_tag(repository, &tag).await?
+            }
+            Self::Digest { digest, .. } => ecr.image_by_digest(repository, digest).await?,
+            Self::Given(_) | Self::AsWritten => None,
+        };
+        Ok(match found {
             Some(image) => FoundImage::Found { uri, image },
             None => FoundImage::NoImage,
         })
@@ -65,14 +81,20 @@ impl ImageSource {
         match (self, found) {
             (Self::Given(image), _) => Ok(Some(image.clone())),
             (Self::AsWritten, _) => Ok(None),
-            (Self::Commit { .. }, FoundImage::Found { uri, image }) => Ok(Some(format!("{uri}@{}", image.digest))),
-            (Self::Commit { repository, .. }, FoundImage::NoRepository) => {
+            (Self::Commit { .. } | Self::Digest { .. }, FoundImage::Found { uri, image }) => {
+                Ok(Some(format!("{uri}@{}", image.digest)))
+            }
+            (Self::Commit { repository, .. } | Self::Digest { repository, .. }, FoundImage::NoRepository) => {
                 Err(Failure::input(format!("there is no repository `{repository}`"))
                     .hint("check `repository` and the region"))
             }
             (Self::Commit { repository, commit }, FoundImage::NoImage | FoundImage::NotAsked) => {
                 Err(Failure::input(format!("repository `{repository}` has no image for commit {}", commit.short()))
                     .hint("run ecr-push for this commit first; it tags the image with the full commit"))
+            }
+            (Self::Digest { repository, digest }, FoundImage::NoImage | FoundImage::NotAsked) => {
+                Err(Failure::input(format!("repository `{repository}` has no image {}", digest.short()))
+                    .hint("replicate the repository to this account and region, or push the image there"))
             }
         }
     }

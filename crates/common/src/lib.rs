@@ -2,8 +2,8 @@
 //!
 //! In reading order: what things are called ([`names`]) and how work fails ([`failure`]); what a caller wrote ([`inputs`],
 //! [`delivery`], [`scope`]); the worlds outside ([`runner`], [`http`], [`aws`], [`github`], [`docker`], [`git`]) and the
-//! door to them all ([`edges`]); what is delivered ([`image`], [`task_definition`]); time ([`poll`], [`stop`]); and what a
-//! run says at its end ([`report`], [`entry`](entry())).
+//! door to them all ([`edges`]); what is delivered ([`image`], [`task_definition`]) and what that needs
+//! ([`preflight`]); what outlives a run ([`ledger`], [`lock`]); time ([`poll`], [`stop`]); and what a run says at its end ([`report`], [`entry`](entry())).
 //!
 //! # Invariants
 //! - An outside world has one home here. Actions see our types, never an SDK's.
@@ -24,15 +24,18 @@ pub mod github;
 pub mod http;
 pub mod image;
 pub mod inputs;
+pub mod ledger;
+pub mod lock;
 pub mod manifest;
 pub mod markdown;
 pub mod names;
 pub mod policy;
 pub mod poll;
+pub mod preflight;
 pub mod report;
 pub mod runner;
 pub mod scope;
 pub mod stop;
 pub mod task_definition;
 
-pub use entry::{entry, perform, refuse};
+pub use entry::{entry, entry_post, perform, perform_post, refuse};

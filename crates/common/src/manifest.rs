@@ -26,6 +26,8 @@ pub struct Action {
     pub permissions: &'static [(&'static str, &'static str)],
     /// The IAM actions that the role needs, and what for.
     pub iam: &'static [(&'static str, &'static str)],
+    /// Whether it tidies up when the job ends, however that ended: the image holds it as `<name>-post` too.
+    pub post: bool,
 }
 
 impl Action {
@@ -80,6 +82,10 @@ fn action_yml(action: &Action, command: &Command) -> String {
     // It is built from the tree that the action is in: there is nothing to pin.
     yml.push_str("runs:\n  using: docker\n  image: ../../Dockerfile # zizmor: ignore[unpinned-images]\n");
     let _ = writeln!(yml, "  entrypoint: /{}", action.name);
+    if action.post {
+        // A name of its own, because the runner passes no arguments to it but the action's.
+        let _ = writeln!(yml, "  post-entrypoint: /{}-post", action.name);
+    }
     yml
 }
 

@@ -70,6 +70,12 @@ pub async fn poll<T>(
     }
 }
 
+/// Does work for which there is this much time and no more; `None` if it took longer, and was left undone.
+#[expect(clippy::disallowed_methods, reason = "the one home of limits")]
+pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(limit, work).await.ok()
+}
+
 /// Lets time pass; `false` if the run was cancelled meanwhile.
 #[expect(clippy::disallowed_methods, reason = "the one home of sleeping")]
 pub async fn pause(time: Duration, stop: &Stop) -> bool {

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::failure::Kind;
+
 /// The end of an action that did its work, whatever the answer was.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -29,6 +31,15 @@ pub enum Verdict {
         /// The next step.
         hint: String,
     },
+    /// It is not, because a call failed on the way: the exit code of that failure.
+    Broken {
+        /// Whose move it is.
+        kind: Kind,
+        /// The cause, first things first.
+        why: String,
+        /// The next step.
+        hint: String,
+    },
     /// The run was cancelled on the way: exit code 130.
     Cancelled {
         /// How far it came, and what goes on without it.
@@ -44,7 +55,8 @@ impl Verdict {
         match self {
             Self::Good => 0,
             Self::Bad { .. } => 1,
-            Self::Cancelled { .. } => crate::failure::Kind::Cancelled.exit_code(),
+            Self::Broken { kind, .. } => kind.exit_code(),
+            Self::Cancelled { .. } => Kind::Cancelled.exit_code(),
         }
     }
 
@@ -52,7 +64,7 @@ impl Verdict {
     pub fn annotation(&self) -> Option<String> {
         match self {
             Self::Good => None,
-            Self::Bad { why, hint } | Self::Cancelled { why, hint } => Some(format!("{why}\nhint: {hint}")),
+            Self::Bad { why, hint } | Self::Broken { why, hint, .. } | Self::Cancelled { why, hint } => Some(format!("{why}\nhint: {hint}")),
         }
     }
 }

@@ -44,6 +44,15 @@ impl Stop {
         *self.0.borrow()
     }
 
+    /// Does work that may be left undone at any moment; `None` if the flag went up before it was done.
+    pub async fn unless_raised<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.raised() => None,
+            done = work => Some(done),
+        }
+    }
+
     /// Waits until the flag is up; for ever, if nobody is left to raise it.
     pub async fn raised(&self) {
         let mut receiver = self.0.clone();

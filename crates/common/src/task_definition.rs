@@ -44,7 +44,7 @@ impl Source {
         let Some(written) = written else { return Ok(Self::Running) };
         match written.parse() {
             Ok(revision) => Ok(Self::Existing(revision)),
-            Err(_) => Ok(Self::File(Template::read(workspace, written, variables)?)),
+            Err(_) => Ok(Self::File(Template::read(workspace, written, variables)?.require_containers(variables)?)),
         }
     }
 
@@ -62,10 +62,9 @@ impl Source {
             (Self::File(template), _) => {
                 let mut variables = variables.clone();
                 // The running one's ARN says where we are: `arn:aws:ecs:<region>:<account>:task-definition/…`.
-                let mut arn = running["taskDefinitionArn"].as_str().unwrap_or_default().split(':').skip(3);
-                for name in ["REGION", "ACCOUNT"] {
-                    variables.insert(name.to_owned(), arn.next().unwrap_or_default().to_owned());
-                }
+                let arn = running["taskDefinitionArn"].as_str().unwrap_or_default();
+                let whereabouts = ["REGION", "ACCOUNT"].into_iter().zip(arn.split(':').skip(3));
+                variables.extend(whereabouts.map(|(name, value)| (name.to_owned(), value.to_owned())));
                 variables.extend(image.map(|image| ("IMAGE".to_owned(), image.to_owned())));
                 template.fill_in(&variables)?
             }
@@ -85,7 +84,7 @@ impl Source {
     }
 }
 
-/// A task definition file with `${VARIABLE}`s in it.
+/// A JSON file with `${VARIABLE}`s in it: a task definition, or what a service is made from.
 #[derive(Clone, Debug)]
 pub struct Template {
     file: String,
@@ -93,23 +92,19 @@ pub struct Template {
 }
 
 impl Template {
-    /// Reads a file and proves that it can be filled in: every variable is known, and the result is JSON.
+    /// Reads a file and proves that it can be filled in: every variable is known, and the result is a JSON object.
     pub fn read(workspace: &Path, file: &str, variables: &BTreeMap<String, String>) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(workspace.join(file)).map_err(|error| {
             Failure::input(error)
-                .context(format!("read task definition `{file}`"))
-                .hint("its path is relative to the workspace: check `task-definition`, and that actions/checkout ran before this step")
+                .context(format!("read `{file}`"))
+                .hint("its path is relative to the workspace: check it in delivery.toml, and that actions/checkout ran before this step")
         })?;
         let template = Self { file: file.to_owned(), text };
-        let mut known = variables.clone();
-        for name in ["ACCOUNT", "IMAGE", "REGION"] {
-            known.insert(name.to_owned(), "x".to_owned());
-        }
-        template.fill_in(&known)?;
+        template.fill_in(&with_placeholders(variables))?;
         Ok(template)
     }
 
-    /// The task definition with every variable filled in.
+    /// The JSON with every variable filled in.
     pub fn fill_in(&self, variables: &BTreeMap<String, String>) -> Result<Value, Failure> {
         let file = &self.file;
         // A value goes into a JSON string: its quotes and line breaks must not end it.
@@ -123,14 +118,30 @@ impl Template {
             let what = error.to_string();
             let what = what.split(" at line ").next().unwrap_or(&what);
             Failure::input(format!("{file}:{}:{}: not JSON: {what}", error.line(), error.column()))
-                .hint("a task definition file is what `aws ecs register-task-definition --cli-input-json` takes")
+                .hint("it has to be what the AWS CLI takes as `--cli-input-json`")
         })?;
         match value {
-            Value::Object(members) if members.contains_key("containerDefinitions") => Ok(Value::Object(members)),
-            _ => Err(Failure::input(format!("{file}: not a task definition: it has no `containerDefinitions`"))
+            Value::Object(members) => Ok(Value::Object(members)),
+            _ => Err(Failure::input(format!("{file}: not a JSON object"))
+                .hint("it has to be what the AWS CLI takes as `--cli-input-json`")),
+        }
+    }
+
+    /// Proves that it is a task definition.
+    fn require_containers(self, variables: &BTreeMap<String, String>) -> Result<Self, Failure> {
+        match self.fill_in(&with_placeholders(variables))?["containerDefinitions"].is_array() {
+            true => Ok(self),
+            false => Err(Failure::input(format!("{}: not a task definition: it has no `containerDefinitions`", self.file))
                 .hint("a task definition file is what `aws ecs register-task-definition --cli-input-json` takes")),
         }
     }
+}
+
+/// The variables, and something for those that only AWS knows.
+fn with_placeholders(variables: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut known = variables.clone();
+    known.extend(["ACCOUNT", "IMAGE", "REGION"].map(|name| (name.to_owned(), "x".to_owned())));
+    known
 }
 
 fn json_inside(value: &str) -> String {

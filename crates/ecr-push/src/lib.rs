@@ -55,6 +55,7 @@ pub const ACTION: Action = Action {
         ("ecr:CompleteLayerUpload", "to push layers"),
         ("ecr:PutImage", "to push the image and to move tags"),
     ],
+    post: false,
 };
 
 /// Runs the action: the pipeline of its rooms.

@@ -46,6 +46,7 @@ pub const ACTION: Action = Action {
         ("ecr:DescribeRepositories", "to know the repository's address"),
         ("elasticloadbalancing:DescribeTargetHealth", "to see whether the load balancer finds the tasks healthy"),
     ],
+    post: false,
 };
 
 /// Runs the action: the pipeline of its rooms.

@@ -144,17 +144,8 @@ mod tests {
             status: "ACTIVE".into(),
             task_definition: "auth:1".into(),
             desired,
-            running: 0,
-            pending: 0,
             controller: "ECS".into(),
-            deployments: Vec::new(),
-            events: Vec::new(),
-            load_balancers: Vec::new(),
-            circuit_breaker: None,
-            network: None,
-            launch_type: None,
-            capacity_providers: Vec::new(),
-            platform_version: None,
+            ..Service::default()
         }
     }
 

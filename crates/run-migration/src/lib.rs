@@ -59,6 +59,7 @@ pub const ACTION: Action = Action {
         ("ecr:DescribeImages", "to run the digest behind the commit's tag"),
         ("ecr:DescribeRepositories", "to know the repository's address"),
     ],
+    post: false,
 };
 
 /// Runs the action: the pipeline of its rooms.

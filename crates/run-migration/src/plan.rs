@@ -363,18 +363,9 @@ mod tests {
             name: "auth".into(),
             status: "ACTIVE".into(),
             task_definition: "auth:1".into(),
-            desired: 1,
-            running: 1,
-            pending: 0,
-            controller: "ECS".into(),
-            deployments: Vec::new(),
-            events: Vec::new(),
-            load_balancers: Vec::new(),
-            circuit_breaker: None,
             network,
             launch_type: Some("FARGATE".into()),
-            capacity_providers: Vec::new(),
-            platform_version: None,
+            ..Service::default()
         };
         let nothing = Placement::default();
         assert_eq!(network(&service(Some(of_service.clone())), &nothing).unwrap(), Some(of_service.clone()));

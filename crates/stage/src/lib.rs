@@ -9,7 +9,9 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
+use aws_smithy_async::time::TimeSource;
 use clap::Parser;
 use common::edges::Edges;
 use common::failure::Failure;
@@ -32,8 +34,16 @@ pub struct Stage {
     /// Cancels the run.
     pub stopper: Stopper,
     stop: Stop,
-    folder: TempDir,
+    folder: Arc<TempDir>,
     environment: BTreeMap<String, String>,
+    last: Mutex<Option<Last>>,
+}
+
+/// The run whose post step comes next: its inputs, and where it kept its state.
+#[derive(Clone)]
+struct Last {
+    inputs: BTreeMap<String, String>,
+    state: PathBuf,
 }
 
 /// What a run left behind.
@@ -45,6 +55,8 @@ pub struct Ran {
     pub log: String,
     /// Its outputs, as the runner reads them.
     pub outputs: BTreeMap<String, String>,
+    /// What it kept for its post step.
+    pub state: BTreeMap<String, String>,
     /// The job summary.
     pub summary: String,
 }
@@ -55,7 +67,8 @@ impl Stage {
         let folder = TempDir::new().expect("a temporary folder");
         fs::create_dir(folder.path().join("workspace")).expect("a workspace");
         let (stopper, stop) = Stop::new();
-        let mut stage = Self { world: World::new(), stopper, stop, folder, environment: BTreeMap::new() };
+        let (world, environment, folder) = (World::new(), BTreeMap::new(), Arc::new(folder));
+        let mut stage = Self { world, stopper, stop, folder, environment, last: Mutex::default() };
         let workspace = stage.workspace().display().to_string();
         for (name, value) in [
             ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
@@ -79,6 +92,16 @@ impl Stage {
         stage
     }
 
+    /// Another run of the workflow: the same world and checkout, a number of its own, and nobody has cancelled it.
+    pub fn another_run(&self) -> Self {
+        let (stopper, stop) = Stop::new();
+        let (world, folder, environment) = (self.world.clone(), Arc::clone(&self.folder), self.environment.clone());
+        let mut stage = Self { world, stopper, stop, folder, environment, last: Mutex::default() };
+        let number = self.environment.get("GITHUB_RUN_ID").and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
+        stage.set("GITHUB_RUN_ID", &(number + 1).to_string());
+        stage
+    }
+
     /// Sets an environment variable of the runner; blank unsets it.
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.insert(name.to_owned(), value.to_owned());
@@ -96,6 +119,13 @@ impl Stage {
         self.folder.path().join("workspace")
     }
 
+    /// The outside worlds as an action sees them with these variables beside the stage's own.
+    pub fn edges(&self, variables: &[(&str, &str)]) -> Edges {
+        let own = self.environment.clone();
+        let given = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.between(own.into_iter().chain(given).collect(), &self.stop, &Page::default())
+    }
+
     /// Runs an action with these inputs.
     pub async fn run<I: Parser + AsRef<CommonInputs>>(
         &self,
@@ -103,28 +133,83 @@ impl Stage {
         run: impl AsyncFnOnce(I, &Edges) -> Result<Report, Failure>,
         inputs: &[(&str, &str)],
     ) -> Ran {
-        let page = Page::default();
-        let files = TempDir::new_in(self.folder.path()).expect("a temporary folder");
-        let file = |name: &str| files.path().join(name);
-        let mut variables = self.environment.clone();
-        for (name, value) in inputs {
-            variables.insert(format!("INPUT_{}", name.to_uppercase()), (*value).to_owned());
-        }
-        for name in ["GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY"] {
-            variables.insert(name.to_owned(), file(name).display().to_string());
-        }
-        let environment: Environment = variables.into_iter().collect();
-        let edges = Edges {
-            runner: Runner::new(environment, Box::new(page.clone())),
-            stop: self.stop.clone(),
-            http: Http::over(self.world.mount()),
-        };
+        let input = |(name, value): &(&str, &str)| (format!("INPUT_{}", name.to_uppercase()), (*value).to_owned());
+        let inputs: BTreeMap<String, String> = inputs.iter().map(input).collect();
+        let step = Step::new(self.folder.path());
+        // Kept before the run: one that is killed has a post step as well.
+        let last = Last { inputs: inputs.clone(), state: step.file("GITHUB_STATE") };
+        *self.last.lock().expect("no panic while keeping") = Some(last);
+        let edges = self.between(self.variables(&step, inputs), &self.stop, &step.page);
         let exit_code = common::perform(action, &edges, run).await;
+        step.ran(exit_code)
+    }
+
+    /// Runs the `post-entrypoint` of the action that ran last, with its inputs and its state, in a process of its own.
+    ///
+    /// # Panics
+    /// If no action ran yet.
+    pub async fn run_post(&self, action: &Action, post: impl AsyncFnOnce(&Edges) -> Result<(), Failure>) -> Ran {
+        let last = self.last.lock().expect("no panic while keeping").clone().expect("an action that ran");
+        let step = Step::new(self.folder.path());
+        let state = entries(&text(&last.state)).into_iter().map(|(name, value)| (format!("STATE_{name}"), value));
+        let variables = self.variables(&step, last.inputs.into_iter().chain(state).collect());
+        // The signal that ended the main step is not sent to this one.
+        let (_stopper, stop) = Stop::new();
+        let exit_code = common::perform_post(action, &self.between(variables, &stop, &step.page), post).await;
+        step.ran(exit_code)
+    }
+
+    /// The variables of a step: the runner's, the files that it reads back, and those given.
+    fn variables(&self, step: &Step, given: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let file = |name: &str| (name.to_owned(), step.file(name).display().to_string());
+        let files = ["GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY"].map(file);
+        self.environment.clone().into_iter().chain(given).chain(files).collect()
+    }
+
+    fn between(&self, variables: BTreeMap<String, String>, stop: &Stop, page: &Page) -> Edges {
+        let environment: Environment = variables.into_iter().collect();
+        Edges {
+            runner: Runner::new(environment, Box::new(page.clone())),
+            stop: stop.clone(),
+            http: Http::over(self.world.mount()).by_clock(WorldClock(self.world.clone())),
+        }
+    }
+}
+
+/// Whoever looks at the clock on the stage sees the world's: the SDK would think its own wrong otherwise.
+#[derive(Debug)]
+struct WorldClock(World);
+
+impl TimeSource for WorldClock {
+    fn now(&self) -> SystemTime {
+        self.0.now().into()
+    }
+}
+
+/// One step of a job: the files that the runner reads back, and what was printed.
+struct Step {
+    folder: PathBuf,
+    page: Page,
+}
+
+impl Step {
+    fn new(parent: &Path) -> Self {
+        // It goes with the stage.
+        let folder = TempDir::new_in(parent).expect("a temporary folder").keep();
+        Self { folder, page: Page::default() }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn ran(&self, exit_code: u8) -> Ran {
         Ran {
             exit_code,
-            log: page.text(),
-            outputs: entries(&text(&file("GITHUB_OUTPUT"))),
-            summary: text(&file("GITHUB_STEP_SUMMARY")),
+            log: self.page.text(),
+            outputs: entries(&text(&self.file("GITHUB_OUTPUT"))),
+            state: entries(&text(&self.file("GITHUB_STATE"))),
+            summary: text(&self.file("GITHUB_STEP_SUMMARY")),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What stands before the first delivery, as a team's Terraform would leave it: cluster, repositories, log groups, a load
-//! balancer, and services that run a bootstrap image.
+//! What stands before the first delivery, as a team's Terraform would leave it: cluster, a role, repositories, log groups,
+//! load balancers, and services that run a bootstrap image.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::ministack::Ministack;
-use super::monorepo::{ENVIRONMENT, SERVICES};
+use super::monorepo::{ENVIRONMENT, EXECUTION_ROLE, SERVICES};
 use super::registry_name;
 use crate::process::{Run, program};
 
@@ -17,6 +17,11 @@ pub(crate) const BOOTSTRAP: &str = "bootstrap";
 /// Creates everything that a delivery expects to find.
 pub(crate) fn create(aws: &Ministack, binary: &Path, folder: &Path) -> Result<()> {
     aws.ecs("CreateCluster", &json!({ "clusterName": cluster() }))?;
+    let trust = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "Service": "ecs-tasks.amazonaws.com" },
+    }] });
+    let role = [("RoleName", EXECUTION_ROLE), ("AssumeRolePolicyDocument", &trust.to_string())];
+    aws.iam("CreateRole", &role, "Arn")?;
     let image = build_bootstrap_image(binary, folder)?;
     for service in SERVICES {
         aws.json(

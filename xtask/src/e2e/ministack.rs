@@ -88,12 +88,34 @@ impl Ministack {
         self.json("ecs", &format!("AmazonEC2ContainerServiceV20141113.{operation}"), request)
     }
 
+    /// A call of Systems Manager.
+    pub(crate) fn ssm(&self, operation: &str, request: &Value) -> Result<Value> {
+        self.json("ssm", &format!("AmazonSSM.{operation}"), request)
+    }
+
     /// A call of Elastic Load Balancing, whose answer is the text of one XML element.
     pub(crate) fn elb(&self, action: &str, parameters: &[(&str, &str)], element: &str) -> Result<String> {
-        let common = [("Action", action), ("Version", "2015-12-01")];
+        self.query("elasticloadbalancing", "2015-12-01", action, parameters, element)
+    }
+
+    /// A call of IAM, whose answer is the text of one XML element.
+    pub(crate) fn iam(&self, action: &str, parameters: &[(&str, &str)], element: &str) -> Result<String> {
+        self.query("iam", "2010-05-08", action, parameters, element)
+    }
+
+    /// A call of one of AWS's query services.
+    fn query(
+        &self,
+        service: &str,
+        version: &str,
+        action: &str,
+        parameters: &[(&str, &str)],
+        element: &str,
+    ) -> Result<String> {
+        let common = [("Action", action), ("Version", version)];
         let mut response = agent()
             .post(URL)
-            .header("authorization", authorization("elasticloadbalancing"))
+            .header("authorization", authorization(service))
             .send_form(common.iter().chain(parameters).copied())
             .with_context(|| format!("{action} was not answered"))?;
         let body = response.body_mut().read_to_string()?;

@@ -9,6 +9,7 @@ mod registry_name;
 mod runner;
 mod scenes;
 mod stage;
+mod workflow;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -19,6 +20,7 @@ use self::ministack::Ministack;
 use self::monorepo::Monorepo;
 use self::registry_name::RegistryName;
 use self::stage::Stage;
+use crate::image::Build;
 use crate::process::{say, target};
 use crate::{docker, image};
 
@@ -34,7 +36,7 @@ impl Emulated {
     pub(crate) fn start() -> Result<Self> {
         let registry = RegistryName::claim()?;
         let aws = Ministack::start(&registry)?;
-        let binary = image::compile(&["sample-service"])?.join("sample-service");
+        let binary = image::compile(&["sample-service"], Build::Shipped)?.join("sample-service");
         let path = target().join("e2e/bench");
         if path.exists() {
             std::fs::remove_dir_all(&path)?;
@@ -53,10 +55,10 @@ impl Emulated {
 }
 
 /// Delivers a sample monorepo for real, and fails if any outcome was not the true one.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(build: Build) -> Result<()> {
     docker::require()?;
-    image::image()?;
-    let binary = image::compile(&["sample-service"])?.join("sample-service");
+    image::image(build)?;
+    let binary = image::compile(&["sample-service"], build)?.join("sample-service");
     let started = Instant::now();
     let stage = Stage::set(&binary)?;
     let played = scenes::play(&stage);

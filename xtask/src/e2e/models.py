@@ -21,10 +21,13 @@ import botocore.validate
 
 # IAM's prefix of an action -> botocore's name of the service.
 SERVICES = {
+    "cloudwatch": "cloudwatch",
     "ecr": "ecr",
     "ecs": "ecs",
     "elasticloadbalancing": "elbv2",
+    "iam": "iam",
     "logs": "logs",
+    "secretsmanager": "secretsmanager",
     "ssm": "ssm",
     "sts": "sts",
 }
@@ -122,9 +125,9 @@ def json_answer_mistakes(operation, answer):
         return [f"answer: {answer!r} is no object"]
     mistakes = list(json_mistakes(shape, answer, "answer"))
     if not mistakes:
-        # What a client makes of it has the last word.
+        # What a client makes of it has the last word. A transcript holds JSON also where CBOR went over the wire.
         body = json.dumps(answer).encode()
-        parser = botocore.parsers.create_parser(operation.service_model.metadata["protocol"])
+        parser = botocore.parsers.create_parser("json")
         parser.parse({"status_code": 200, "headers": {}, "body": body}, shape)
     return mistakes
 

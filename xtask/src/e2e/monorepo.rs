@@ -1,4 +1,5 @@
-//! The sample monorepo, made on the fly as a real git repository: two services, a shared library, one migration.
+//! The sample monorepo, made on the fly as a real git repository: three services that are deployed one after
+//! the other, a shared library, one migration.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,13 +10,17 @@ use serde_json::json;
 use super::ministack::{ACCOUNT, REGION, URL};
 use crate::process::{Run, program};
 
-/// The services, in the order in which `delivery.toml` names them.
-pub(crate) const SERVICES: [&str; 2] = [AUTH, BILLING];
+/// The services, in the order in which `delivery.toml` names them and wants them deployed.
+pub(crate) const SERVICES: [&str; 3] = [AUTH, BILLING, CHECKOUT];
 /// Has a migration.
 pub(crate) const AUTH: &str = "auth-service";
 pub(crate) const BILLING: &str = "billing-service";
+pub(crate) const CHECKOUT: &str = "checkout-service";
 
 pub(crate) const ENVIRONMENT: &str = "production";
+
+/// The role with which ECS starts the tasks.
+pub(crate) const EXECUTION_ROLE: &str = "execution";
 
 /// A file in a service's image that makes it crash at its start.
 pub(crate) const BROKEN_SERVICE: &str = "broken-service";
@@ -28,7 +33,7 @@ pub(crate) struct Monorepo {
 }
 
 impl Monorepo {
-    /// Makes the repository around the static binary that both services run. Its one commit holds nothing to deliver yet; the
+    /// Makes the repository around the static binary that all services run. Its one commit holds nothing to deliver yet; the
     /// rest waits in the working copy.
     pub(crate) fn create(path: PathBuf, binary: &Path) -> Result<Self> {
         let repository = Self { path };
@@ -63,6 +68,12 @@ impl Monorepo {
     /// Writes a file into a service's image.
     pub(crate) fn write_into_image(&self, service: &str, file: &str, text: &str) -> Result<()> {
         self.write(&format!("apps/{service}/rootfs/{file}"), text)
+    }
+
+    /// Takes a file out of a service's image again.
+    pub(crate) fn remove_from_image(&self, service: &str, file: &str) -> Result<()> {
+        let file = self.path.join(format!("apps/{service}/rootfs/{file}"));
+        std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
     }
 
     /// Commits everything; answers the full commit hash.
@@ -114,7 +125,9 @@ account = "{ACCOUNT}"
 cluster = "payments-{ENVIRONMENT}"
 "#
     );
-    for service in SERVICES {
+    let before = [None].into_iter().chain(SERVICES.map(Some));
+    for (service, before) in SERVICES.into_iter().zip(before) {
+        let after = before.map(|before| format!("after = [\"{before}\"]\n")).unwrap_or_default();
         text += &format!(
             r#"
 [services.{service}]
@@ -123,7 +136,7 @@ dockerfile = "apps/{service}/Dockerfile"
 repository = "payments/{service}"
 task-definition = "deploy/{service}.json"
 container = "app"
-
+{after}
 [services.{service}.health]
 url = "{URL}/_alb/{service}/health"
 expect = ["status == 200", "json(/version) == '${{COMMIT}}'"]
@@ -156,7 +169,7 @@ fn task_definition(service: &str) -> serde_json::Value {
         "networkMode": "awsvpc",
         "cpu": "256",
         "memory": "512",
-        "executionRoleArn": "arn:aws:iam::${ACCOUNT}:role/execution",
+        "executionRoleArn": format!("arn:aws:iam::${{ACCOUNT}}:role/{EXECUTION_ROLE}"),
         "containerDefinitions": [{
             "name": "app",
             "image": "${IMAGE}",

@@ -10,14 +10,11 @@ use serde_json::{Value, json};
 use super::ministack::{ACCOUNT, Ministack, REGION, URL};
 use super::monorepo::{ENVIRONMENT, Monorepo};
 use super::registry_name::RegistryName;
-use super::runner::{self, Completed, Job};
+use super::runner::{self, Job};
+use super::workflow::Workflow;
 use super::{infrastructure, registry_name};
 use crate::process::{say, target};
 use crate::{docker, image, poll};
-
-/// Words that end a step with exit code 0. <https://docs.github.com/en/actions/how-tos/create-and-publish-actions/set-exit-codes>
-const GOOD: [&str; 9] =
-    ["affected", "none", "planned", "pushed", "unchanged", "applied", "skipped", "deployed", "healthy"];
 
 /// Everything that a scene needs. Fields are dropped in order: the emulator before the name that it serves.
 pub(crate) struct Stage {
@@ -63,7 +60,7 @@ impl Stage {
             // No GitHub is at hand, and a token that is blank is how the suite is told so.
             token: String::new(),
         };
-        Ok(Workflow { job })
+        Ok(Workflow::of(job))
     }
 
     /// The version that a service answers with through its load balancer.
@@ -76,12 +73,7 @@ impl Stage {
 
     /// Every one of some requests in a row is answered by this version, from whichever task it reaches.
     pub(crate) fn expect_version(&self, service: &str, version: &str) -> Result<()> {
-        for _ in 0..6 {
-            let answered = self.version(service)?;
-            if answered != version {
-                bail!("{service} answered with version {answered}, expected {version}");
-            }
-        }
+        (0..6).try_for_each(|_| self.expect(service, version))?;
         say(format!("  {service} answers: {}", short(version)));
         Ok(())
     }
@@ -91,12 +83,69 @@ impl Stage {
         poll::until(&format!("an answer from {service}"), Duration::from_secs(60), || self.version(service)).map(drop)
     }
 
+    /// Waits until every task of a service runs this version and ECS is done with it.
+    pub(crate) fn wait_for_version(&self, service: &str, version: &str) -> Result<()> {
+        poll::until(&format!("version {} of {service}", short(version)), Duration::from_secs(60), || {
+            let found = self.service(service)?;
+            let primary = primary(&found);
+            if primary.and_then(|primary| primary.get("rolloutState")?.as_str()) != Some("COMPLETED") {
+                bail!("ECS still works on it: {found}");
+            }
+            (0..6).try_for_each(|_| self.expect(service, version))
+        })?;
+        say(format!("  {service} answers: {}", short(version)));
+        Ok(())
+    }
+
     /// The task definition that a service is told to run.
     pub(crate) fn task_definition(&self, service: &str) -> Result<String> {
+        let found = self.service(service)?;
+        let arn = found.get("taskDefinition").and_then(Value::as_str);
+        Ok(arn.with_context(|| format!("{service} has no task definition: {found}"))?.to_owned())
+    }
+
+    /// The tasks of a service that run, by ARN, in order.
+    pub(crate) fn tasks(&self, service: &str) -> Result<Vec<String>> {
+        let request =
+            json!({ "cluster": infrastructure::cluster(), "serviceName": service, "desiredStatus": "RUNNING" });
+        let listed = self.aws.ecs("ListTasks", &request)?;
+        let arns = listed.get("taskArns").cloned().with_context(|| format!("no tasks are listed: {listed}"))?;
+        let mut arns: Vec<String> = serde_json::from_value(arns)?;
+        arns.sort_unstable();
+        Ok(arns)
+    }
+
+    /// What the environment's ledger says last, in its own short words: `r` is the release, `s` how it ended.
+    pub(crate) fn ledger(&self) -> Result<Value> {
+        let text = self.parameter("release")?.context("the environment has no ledger")?;
+        serde_json::from_str(&text).with_context(|| format!("the ledger is not JSON: {text}"))
+    }
+
+    /// Whether somebody holds the environment's lock.
+    pub(crate) fn is_locked(&self) -> Result<bool> {
+        Ok(self.parameter("lock")?.is_some())
+    }
+
+    /// A parameter of the environment; `None` if there is none of this name.
+    fn parameter(&self, name: &str) -> Result<Option<String>> {
+        let request = json!({ "Names": [format!("/delivery/payments/{ENVIRONMENT}/{name}")] });
+        let answer = self.aws.ssm("GetParameters", &request)?;
+        Ok(answer.pointer("/Parameters/0/Value").and_then(Value::as_str).map(str::to_owned))
+    }
+
+    /// A service as ECS describes it.
+    fn service(&self, service: &str) -> Result<Value> {
         let request = json!({ "cluster": infrastructure::cluster(), "services": [service] });
         let described = self.aws.ecs("DescribeServices", &request)?;
-        let arn = described.pointer("/services/0/taskDefinition").and_then(Value::as_str);
-        Ok(arn.with_context(|| format!("{service} is not there: {described}"))?.to_owned())
+        described.pointer("/services/0").cloned().with_context(|| format!("{service} is not there: {described}"))
+    }
+
+    fn expect(&self, service: &str, version: &str) -> Result<()> {
+        let answered = self.version(service)?;
+        if answered != version {
+            bail!("{service} answered with version {answered}, expected {version}");
+        }
+        Ok(())
     }
 
     fn environment(&self, commit: &str, certificate: &str) -> BTreeMap<String, String> {
@@ -150,48 +199,10 @@ pub(crate) fn credentials() -> [(String, String); 4] {
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 
-/// A run of the workflow: its steps, in one job.
-pub(crate) struct Workflow {
-    job: Job,
-}
-
-impl Workflow {
-    /// Runs a step and holds it to the result that it must have, and to what follows from that word: the exit code, one
-    /// annotation for a failure and none for a success, a summary.
-    pub(crate) fn step(&self, action: &str, with: &[(&str, &str)], result: &str) -> Result<Completed> {
-        let inputs: Vec<(&str, &str)> = [("environment", ENVIRONMENT)].iter().chain(with).copied().collect();
-        let completed = self.job.run(action, &inputs)?;
-        judge(&completed, result).with_context(|| told(action, &completed))?;
-        say(format!("  {action:<16} {result:<12} {:5.1} s", completed.duration.as_secs_f64()));
-        Ok(completed)
-    }
-}
-
-fn judge(completed: &Completed, result: &str) -> Result<()> {
-    let answered = completed.outputs.get("result").map_or("", String::as_str);
-    if answered != result {
-        bail!("the result is `{answered}`, expected `{result}`");
-    }
-    let exit_code = i32::from(!GOOD.contains(&result));
-    if completed.exit_code != exit_code {
-        bail!("`{result}` ended with exit code {}, expected {exit_code}", completed.exit_code);
-    }
-    let errors = runner::errors(&completed.log);
-    if i32::try_from(errors.len())? != exit_code {
-        bail!("`{result}` was annotated with {} errors, expected {exit_code}: {errors:#?}", errors.len());
-    }
-    if completed.summary.trim().is_empty() {
-        bail!("the job summary is empty");
-    }
-    let json = completed.outputs.get("json").context("there is no output `json`")?;
-    let report: Value = serde_json::from_str(json).context("the output `json` is not JSON")?;
-    if report.is_object() { Ok(()) } else { bail!("the output `json` is not an object: {json}") }
-}
-
-/// What a person needs to understand a step that went wrong.
-fn told(action: &str, completed: &Completed) -> String {
-    let Completed { exit_code, outputs, summary, log, .. } = completed;
-    format!("{action} (exit code {exit_code})\n--- log\n{log}\n--- summary\n{summary}\n--- outputs\n{outputs:#?}\n---")
+/// The deployment that ECS works towards.
+fn primary(service: &Value) -> Option<&Value> {
+    let deployments = service.get("deployments")?.as_array()?;
+    deployments.iter().find(|deployment| deployment.get("status").and_then(Value::as_str) == Some("PRIMARY"))
 }
 
 /// The registry is the only hand-over between jobs, which run on machines of their own: what was built here under a tag (`*`

@@ -10,7 +10,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 
 use super::identity::WebIdentity;
 use super::refusal::failure;
-use super::{Ecr, Ecs, Elb, Logs};
+use super::{CloudWatch, Ecr, Ecs, Elb, Iam, Logs, SecretsManager, Ssm};
 use crate::failure::Failure;
 use crate::http::Http;
 use crate::names::{AccountId, Region, RoleArn};
@@ -40,6 +40,14 @@ pub struct Aws {
     pub logs: Logs,
     /// Elastic Load Balancing.
     pub elb: Elb,
+    /// Systems Manager's Parameter Store.
+    pub ssm: Ssm,
+    /// Secrets Manager.
+    pub secrets: SecretsManager,
+    /// Identity and Access Management.
+    pub iam: Iam,
+    /// CloudWatch.
+    pub cloudwatch: CloudWatch,
 }
 
 impl Aws {
@@ -53,9 +61,13 @@ impl Aws {
         Ok(Self {
             region,
             ecs: Ecs::new(&config),
-            ecr: Ecr::new(&config),
+            ecr: Ecr::new(&config, http),
             logs: Logs::new(&config),
             elb: Elb::new(&config),
+            ssm: Ssm::new(&config),
+            secrets: SecretsManager::new(&config),
+            iam: Iam::new(&config),
+            cloudwatch: CloudWatch::new(&config),
         })
     }
 
@@ -101,6 +113,7 @@ async fn configuration(
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .region(SdkRegion::new(region.as_str().to_owned()))
         .http_client(http.for_sdk())
+        .time_source(http.clock())
         // Five attempts within three seconds carry a call over throttling; `poll` carries a wait over an outage.
         .retry_config(RetryConfig::standard().with_max_attempts(5).with_initial_backoff(Duration::from_millis(200)))
         .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(60)).build());

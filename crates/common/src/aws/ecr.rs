@@ -1,5 +1,7 @@
 //! Elastic Container Registry: repositories, images and the token to push with.
 
+mod platforms;
+
 use std::collections::BTreeSet;
 
 use aws_config::SdkConfig;
@@ -15,11 +17,17 @@ use serde_json::Value;
 use super::moment;
 use super::refusal::failure;
 use crate::failure::Failure;
+use crate::http::Http;
 use crate::names::{Digest, RepositoryName, Secret, Tag};
+
+pub use platforms::{EcrImage, ImageVersion, Platform};
 
 /// The ECR API.
 #[derive(Clone, Debug)]
-pub struct Ecr(aws_sdk_ecr::Client);
+pub struct Ecr {
+    client: aws_sdk_ecr::Client,
+    http: Http,
+}
 
 /// An image in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,15 +70,15 @@ const MANIFESTS: [&str; 4] = [
 ];
 
 impl Ecr {
-    pub(super) fn new(config: &SdkConfig) -> Self {
-        Self(aws_sdk_ecr::Client::new(config))
+    pub(super) fn new(config: &SdkConfig, http: &Http) -> Self {
+        Self { client: aws_sdk_ecr::Client::new(config), http: http.clone() }
     }
 
     /// `ecr:GetAuthorizationToken`.
     pub async fn get_authorization_token(&self) -> Result<Login, Failure> {
         let call = "ecr:GetAuthorizationToken";
         let answer = self
-            .0
+            .client
             .get_authorization_token()
             .send()
             .await
@@ -85,7 +93,7 @@ impl Ecr {
 
     /// `ecr:DescribeRepositories`, for one: its URI (`host/name`), or `None` if there is no such repository.
     pub async fn repository_uri(&self, name: &RepositoryName) -> Result<Option<String>, Failure> {
-        match self.0.describe_repositories().repository_names(name.as_str()).send().await {
+        match self.client.describe_repositories().repository_names(name.as_str()).send().await {
             Ok(answer) => Ok(answer.repositories().first().and_then(|found| found.repository_uri()).map(str::to_owned)),
             Err(error)
                 if error
@@ -119,7 +127,7 @@ impl Ecr {
         let call = "ecr:BatchGetImage";
         let doing = || format!("read the manifest of `{repository}@{}`", digest.short());
         let id = ImageIdentifier::builder().image_digest(digest.as_str()).build();
-        let request = self.0.batch_get_image().repository_name(repository.as_str()).image_ids(id);
+        let request = self.client.batch_get_image().repository_name(repository.as_str()).image_ids(id);
         let request = request.set_accepted_media_types(Some(MANIFESTS.map(str::to_owned).to_vec()));
         let answer = request.send().await.map_err(|error| failure(call, doing(), error))?;
         let Some((image, text)) = answer.images().first().and_then(|image| Some((image, image.image_manifest()?)))
@@ -137,7 +145,7 @@ impl Ecr {
 
     /// `ecr:PutImage`, to give an image that is there one more tag. A tag that it has already is no failure.
     pub async fn put_tag(&self, repository: &RepositoryName, manifest: &Manifest, tag: &Tag) -> Result<(), Failure> {
-        let request = self.0.put_image().repository_name(repository.as_str()).image_tag(tag.as_str());
+        let request = self.client.put_image().repository_name(repository.as_str()).image_tag(tag.as_str());
         let request = request.image_manifest(&manifest.text).set_image_manifest_media_type(manifest.media_type.clone());
         match request.send().await {
             Ok(_) => Ok(()),
@@ -167,7 +175,8 @@ impl Ecr {
         id: ImageIdentifier,
         doing: String,
     ) -> Result<Option<Image>, Failure> {
-        let answer = match self.0.describe_images().repository_name(repository.as_str()).image_ids(id).send().await {
+        let answer = match self.client.describe_images().repository_name(repository.as_str()).image_ids(id).send().await
+        {
             Ok(answer) => answer,
             Err(error) if error.as_service_error().is_some_and(DescribeImagesError::is_image_not_found_exception) => {
                 return Ok(None);

@@ -1,6 +1,7 @@
 //! Elastic Load Balancing: who of a target group gets requests, and why not the others.
 
 use aws_config::SdkConfig;
+use aws_sdk_elasticloadbalancingv2::operation::describe_target_groups::DescribeTargetGroupsError;
 
 use super::refusal::failure;
 use crate::failure::Failure;
@@ -20,6 +21,23 @@ pub struct Target {
     pub state: String,
     /// Why it is not healthy, AWS's code and description.
     pub reason: Option<String>,
+}
+
+/// Where a load balancer sends requests to, and how it finds out who can take them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetGroup {
+    /// Its name.
+    pub name: String,
+    /// The port of targets that are registered without one. ECS registers each with its own.
+    pub port: Option<i32>,
+    /// AWS's word: `HTTP`, `HTTPS`, `TCP`, …
+    pub protocol: Option<String>,
+    /// AWS's word: `ip`, `instance`, `lambda`, `alb`. Tasks with network mode `awsvpc` need `ip`.
+    pub target_type: Option<String>,
+    /// The port that health checks go to, where that is not each target's own.
+    pub health_check_port: Option<u16>,
+    /// The path that health checks ask for; none for checks of the connection alone.
+    pub health_check_path: Option<String>,
 }
 
 impl Elb {
@@ -48,5 +66,32 @@ impl Elb {
             })
         });
         Ok(targets.collect())
+    }
+
+    /// `elasticloadbalancing:DescribeTargetGroups`, for one. `None` if there is no such target group.
+    pub async fn describe_target_group(&self, arn: &str) -> Result<Option<TargetGroup>, Failure> {
+        let answer = match self.0.describe_target_groups().target_group_arns(arn).send().await {
+            Ok(answer) => answer,
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(DescribeTargetGroupsError::is_target_group_not_found_exception) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => {
+                let doing = format!("look up target group `{arn}`");
+                return Err(failure("elasticloadbalancing:DescribeTargetGroups", doing, error));
+            }
+        };
+        Ok(answer.target_groups().first().map(|group| TargetGroup {
+            name: group.target_group_name().unwrap_or_default().to_owned(),
+            port: group.port(),
+            protocol: group.protocol().map(|protocol| protocol.as_str().to_owned()),
+            target_type: group.target_type().map(|kind| kind.as_str().to_owned()),
+            // `traffic-port` is each target's own.
+            health_check_port: group.health_check_port().and_then(|port| port.parse().ok()),
+            health_check_path: group.health_check_path().map(str::to_owned),
+        }))
     }
 }

@@ -72,6 +72,20 @@ impl Logs {
         Ok(self.page(from, false, None, Some(most)).await?.events)
     }
 
+    /// `logs:DescribeLogGroups`: whether there is a log group of this name.
+    pub async fn log_group_exists(&self, name: &str) -> Result<bool, Failure> {
+        let answer = self
+            .0
+            .describe_log_groups()
+            .log_group_name_prefix(name)
+            .send()
+            .await
+            .map_err(|error| failure("logs:DescribeLogGroups", format!("look up log group `{name}`"), error))?;
+        // Groups come in the order of their names, so that one is before those that only begin as it does
+        // (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_DescribeLogGroups.html>).
+        Ok(answer.log_groups().iter().any(|group| group.log_group_name() == Some(name)))
+    }
+
     async fn page(
         &self,
         from: &LogStream,

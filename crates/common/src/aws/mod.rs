@@ -1,23 +1,32 @@
 //! AWS, as the actions see it: one account and region, our types, AWS's own verbs as method names (so that a reader finds the
 //! IAM action), and failures that name the call, the resource and the next step.
 
+mod clock;
+mod cloudwatch;
 mod connect;
 mod ecr;
 mod ecs;
 mod elb;
+mod iam;
 mod identity;
 mod logs;
 mod raw;
 mod refusal;
+mod secretsmanager;
+mod ssm;
 
+pub use cloudwatch::{Alarm, CloudWatch};
 pub use connect::{Aws, Place};
-pub use ecr::{Ecr, Image, Login, Manifest};
+pub use ecr::{Ecr, EcrImage, Image, ImageVersion, Login, Manifest, Platform};
 pub use ecs::{
-    CircuitBreaker, Container, Deployment, Ecs, LoadBalancer, Network, RunTask, Service, ServiceDeployment,
-    ServiceEvent, Started, Task,
+    CircuitBreaker, Container, Deployment, Ecs, LifecycleHook, LoadBalancer, Network, RunTask, Service,
+    ServiceDeployment, ServiceEvent, Started, Stopped, Task, Update,
 };
-pub use elb::{Elb, Target};
+pub use elb::{Elb, Target, TargetGroup};
+pub use iam::{Denial, Iam};
 pub use logs::{LogEvent, LogPage, LogStream, Logs};
+pub use secretsmanager::{CURRENT, SecretDescription, SecretKeys, SecretsManager};
+pub use ssm::{Parameter, Rotated, Ssm};
 
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;

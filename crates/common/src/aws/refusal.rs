@@ -34,7 +34,8 @@ fn from_code(call: &str, code: &str, message: &str) -> Failure {
     let text = format!("{code}: {message}");
     match code {
         "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => {
-            Failure::denied(text).hint(format!("allow `{call}` in the policy of the role that this job assumes"))
+            let action = denied_action(message).unwrap_or(call);
+            Failure::denied(text).hint(format!("allow `{action}` in the policy of the role that this job assumes"))
         }
         "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => {
             Failure::denied(text).hint("the credentials ran out: use `role-to-assume`, which renews them")
@@ -48,6 +49,10 @@ fn from_code(call: &str, code: &str, message: &str) -> Failure {
         "ThrottlingException" | "Throttling" | "TooManyRequestsException" => {
             Failure::remote(text).hint("AWS throttles this account's calls: run again in a minute")
         }
+        "TooManyUpdates" => Failure::remote(text).hint("somebody else writes this parameter now: run again in a minute"),
+        "ParameterMaxVersionLimitExceeded" => Failure::remote(text).hint(
+            "the parameter's oldest version carries a label, which keeps it from being dropped: move the label with `aws ssm label-parameter-version`",
+        ),
         "ClusterNotFoundException" => {
             Failure::input(text).hint("check `cluster` and the region: names are case-sensitive")
         }
@@ -55,5 +60,30 @@ fn from_code(call: &str, code: &str, message: &str) -> Failure {
             Failure::input(text).hint("check `repository` and the region, or create the repository")
         }
         _ => Failure::remote(text).hint("read the message above, mend its cause, and run again"),
+    }
+}
+
+/// The action that a call lacks. It may be another than the call's own, as `kms:Decrypt` is for an encrypted parameter:
+/// "… is not authorized to perform: kms:Decrypt on resource: …"
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>).
+fn denied_action(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("is not authorized to perform: ")?;
+    rest.split_whitespace().next().filter(|action| action.contains(':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_names_the_permission_that_is_missing() {
+        let check = |message: &str| from_code("ssm:GetParameter", "AccessDeniedException", message).hint.unwrap();
+        assert_eq!(
+            check(
+                "User: arn:aws:sts::111122223333:assumed-role/deliver/s is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:…"
+            ),
+            "allow `kms:Decrypt` in the policy of the role that this job assumes"
+        );
+        assert_eq!(check("no."), "allow `ssm:GetParameter` in the policy of the role that this job assumes");
     }
 }

@@ -12,6 +12,7 @@ use super::read::{read_text, read_word};
 use super::section::{Section, read_section};
 use super::template::{VARIABLES, is_name};
 use super::time_span::TimeSpan;
+use crate::failure::Failure;
 use crate::names::{AccountId, ClusterName, Region, RoleArn};
 
 /// A place that the product is delivered to.
@@ -75,6 +76,15 @@ pub struct Strategy {
 read_section!(Strategy { kind, percent, step, bake, minimum_healthy_percent, maximum_percent, alarms } check Strategy::check);
 
 impl Strategy {
+    /// Reads what the input `strategy` says: a kind, or a table as in the delivery file: `{ kind = "canary", percent = 10 }`.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let table = match text.trim_start().starts_with('{') {
+            true => text.trim().to_owned(),
+            false => format!("{{ kind = \"{}\" }}", text.trim()),
+        };
+        super::read_one(&format!("strategy = {table}"), "strategy", "input `strategy`")
+    }
+
     fn check(section: &Section<'_>) {
         let moves_by_percent = match section.peek("kind") {
             // The least that ECS accepts: API_CanaryConfiguration, API_LinearConfiguration.

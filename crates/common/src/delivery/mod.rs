@@ -132,6 +132,21 @@ impl Delivery {
     }
 }
 
+/// Reads the one value of a text that is `key = value`. All that is wrong with it is one failure.
+fn read_one<T: Read>(text: &str, key: &str, file: &str) -> Result<T, Failure> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if let Some(failure) = syntax(&errors, text, file) {
+        return Err(failure);
+    }
+    let notes = Notes::default();
+    let value = table.get_ref().iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value);
+    let read = value.and_then(|value| T::read(value, At::root(&notes)));
+    match notes.into_failure(text, file) {
+        Some(failure) => Err(failure),
+        None => read.ok_or_else(|| Failure::bug(format!("{file} was refused without a reason"))),
+    }
+}
+
 /// Mistakes in the TOML itself. They are told alone: what they hide cannot be judged. Of those in one line only the first is
 /// told, the parser stumbles over the others because of it.
 fn syntax(errors: &[toml::de::Error], text: &str, file: &str) -> Option<Failure> {

@@ -65,6 +65,7 @@ project = "gateway"
 context = "apps"
 repository = "payments/gateway"
 container = "nginx"
+service-definition = "deploy/gateway-service.json"
 after = ["auth"]
 depends-on = ["auth"]
 paths = ["deploy/nginx.conf"]

@@ -34,6 +34,8 @@ pub struct Service {
     pub container: ContainerName,
     /// The ECS service. Without it, the service's key in this file.
     pub service: Option<ServiceName>,
+    /// What the ECS service is made from where it does not exist yet: a JSON file with `${VARIABLE}`s, as `aws ecs create-service --cli-input-json` takes it. Cluster, name and task definition are filled in.
+    pub service_definition: Option<RelativePath>,
     /// The services that have to be deployed before this one.
     #[serde(default)]
     pub after: Vec<ServiceKey>,
@@ -51,7 +53,7 @@ pub struct Service {
 }
 
 read_section!(Service {
-    path, project, dockerfile, context, repository, task_definition, container, service, after, depends_on, paths, migration, health,
+    path, project, dockerfile, context, repository, task_definition, container, service, service_definition, after, depends_on, paths, migration, health,
 } check Service::check);
 
 impl Service {

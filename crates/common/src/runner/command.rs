@@ -44,7 +44,7 @@ fn escape_property(text: &str) -> String {
 }
 
 /// A word that nobody can have put into a text beforehand.
-pub(super) fn token() -> String {
+pub(crate) fn token() -> String {
     let mut bytes = [0_u8; 16];
     if getrandom::fill(&mut bytes).is_err() {
         // Without randomness the process's own address space is the next best thing that a text cannot know.

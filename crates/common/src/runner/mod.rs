@@ -14,6 +14,7 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
 pub use command::{Annotation, Level};
+pub(crate) use command::token as unique;
 pub use environment::Environment;
 pub use event::Event;
 
@@ -103,6 +104,11 @@ impl Runner {
     /// Keeps a value for this action's `post-entrypoint`.
     pub fn state(&self, name: &str, value: &str) -> Result<(), Failure> {
         file::append_entry(self.environment.get("GITHUB_STATE"), name, value)
+    }
+
+    /// A value that the main step kept: this is its `post-entrypoint`.
+    pub fn saved(&self, name: &str) -> Option<&str> {
+        self.environment.get(&format!("STATE_{name}"))
     }
 
     /// Adds Markdown to the job's summary, within GitHub's limit.

@@ -5,16 +5,19 @@
 //! <https://github.com/actions/runner/blob/main/src/Runner.Worker/Container/DockerCommandManager.cs>
 
 mod action;
+mod attend;
 mod file_commands;
 mod log;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use self::action::Action;
+use self::attend::{Ended, attend};
 pub(crate) use self::log::errors;
 use crate::process::{program, root};
 
@@ -47,6 +50,17 @@ pub(crate) struct Job {
     pub(crate) token: String,
 }
 
+/// What befalls a step while it runs.
+#[derive(Clone, Copy)]
+pub(crate) enum Fate<'a> {
+    /// It runs to its own end.
+    Undisturbed,
+    /// Somebody cancels the run when the step says this.
+    Cancelled { when: &'a str },
+    /// The step is killed without a warning when it says this, as a machine does that has no memory left.
+    Killed { when: &'a str },
+}
+
 /// How a step ended.
 pub(crate) struct Completed {
     pub(crate) exit_code: i32,
@@ -55,24 +69,47 @@ pub(crate) struct Completed {
     /// Everything that it printed.
     pub(crate) log: String,
     pub(crate) duration: Duration,
+    /// How long it went on after its fate befell it.
+    pub(crate) lingered: Option<Duration>,
+}
+
+/// A main step that has ended, and what its post step gets of it.
+pub(crate) struct Main {
+    pub(crate) completed: Completed,
+    name: String,
+    post_entrypoint: Option<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl Job {
     /// Runs an action of the tree as `uses: ./actions/<name>` with these inputs, its post step included.
-    pub(crate) fn run(&self, name: &str, with: &[(&str, &str)]) -> Result<Completed> {
+    pub(crate) fn run(&self, name: &str, with: &[(&str, &str)], fate: Fate<'_>) -> Result<Completed> {
+        let main = self.main(name, with, fate)?;
+        let post = self.post(&main)?;
+        let mut completed = main.completed;
+        completed.log.push_str(&post.map(|post| post.log).unwrap_or_default());
+        Ok(completed)
+    }
+
+    /// Runs the main step of an action alone.
+    pub(crate) fn main(&self, name: &str, with: &[(&str, &str)], fate: Fate<'_>) -> Result<Main> {
         let action = Action::read(&root().join("actions").join(name).join("action.yml"))?;
         let inputs = action.input_variables(with, &self.token).with_context(|| format!("the step `{name}`"))?;
-        let (mut completed, state) = self.container(name, &action.entrypoint, &inputs)?;
-        if let Some(entrypoint) = &action.post_entrypoint {
-            let state = state.into_iter().map(|(name, value)| (format!("STATE_{name}"), value));
-            let variables: Vec<_> = inputs.iter().cloned().chain(state).collect();
-            let (post, _) = self.container(&format!("{name}-post"), entrypoint, &variables)?;
-            completed.log.push_str(&post.log);
-            if post.exit_code != 0 {
-                bail!("the post step of {name} ended with {}:\n{}", post.exit_code, post.log);
-            }
+        let (completed, state) = self.container(name, &action.entrypoint, &inputs, fate)?;
+        let state = state.into_iter().map(|(name, value)| (format!("STATE_{name}"), value));
+        let variables = inputs.into_iter().chain(state).collect();
+        Ok(Main { completed, name: name.to_owned(), post_entrypoint: action.post_entrypoint, variables })
+    }
+
+    /// Runs the post step that follows a main step when the job ends, in a container of its own. `None` if there is none.
+    pub(crate) fn post(&self, main: &Main) -> Result<Option<Completed>> {
+        let Some(entrypoint) = &main.post_entrypoint else { return Ok(None) };
+        let step = format!("{}-post", main.name);
+        let (post, _) = self.container(&step, entrypoint, &main.variables, Fate::Undisturbed)?;
+        if post.exit_code != 0 {
+            bail!("the post step of {} ended with {}:\n{}", main.name, post.exit_code, post.log);
         }
-        Ok(completed)
+        Ok(Some(post))
     }
 
     /// One `docker run`, in the runner's own order of options.
@@ -81,8 +118,36 @@ impl Job {
         step: &str,
         entrypoint: &str,
         variables: &[(String, String)],
+        fate: Fate<'_>,
     ) -> Result<(Completed, BTreeMap<String, String>)> {
         let files = self.files(step)?;
+        let name = container_name(step);
+        let mut docker = self.docker_run(&name, entrypoint, variables, &files);
+        let started = Instant::now();
+        let Ended { exit_code, log, lingered } = attend(docker.arg(&self.image), &name, fate)?;
+        let completed = Completed {
+            exit_code,
+            outputs: read(&files, "GITHUB_OUTPUT").and_then(|text| file_commands::parse(&text))?,
+            summary: read(&files, "GITHUB_STEP_SUMMARY")?,
+            log,
+            duration: started.elapsed(),
+            lingered,
+        };
+        // Docker's own words for "could not run this at all". https://docs.docker.com/engine/containers/run/#exit-status
+        if matches!(completed.exit_code, 125..=127) {
+            bail!("docker could not run {step}: {}", completed.log.trim());
+        }
+        let state = read(&files, "GITHUB_STATE").and_then(|text| file_commands::parse(&text))?;
+        Ok((completed, state))
+    }
+
+    fn docker_run(
+        &self,
+        container: &str,
+        entrypoint: &str,
+        variables: &[(String, String)],
+        files: &[(&'static str, PathBuf)],
+    ) -> Command {
         let mut environment = self.environment.clone();
         environment.extend(variables.iter().cloned());
         environment.insert("GITHUB_ACTION".into(), "__self".into());
@@ -92,7 +157,7 @@ impl Job {
         environment.extend(files.iter().map(|(name, path)| ((*name).to_owned(), path.display().to_string())));
 
         let mut docker = program("docker");
-        docker.args(["run", "--name", &container_name(step), "--label", "delivery-suite-e2e"]);
+        docker.args(["run", "--name", container, "--label", "delivery-suite-e2e"]);
         docker.args(["--workdir", "/github/workspace", "--rm"]);
         for (name, value) in &environment {
             // By name alone: the value comes from the client's own environment, so that no secret stands in a command line.
@@ -102,21 +167,7 @@ impl Job {
         for (host, container) in self.mounts() {
             docker.args(["-v", &format!("{}:{container}", host.display())]);
         }
-        let started = Instant::now();
-        let output = docker.arg(&self.image).output().context("cannot start `docker`")?;
-        let completed = Completed {
-            exit_code: output.status.code().context("docker was killed")?,
-            outputs: read(&files, "GITHUB_OUTPUT").and_then(|text| file_commands::parse(&text))?,
-            summary: read(&files, "GITHUB_STEP_SUMMARY")?,
-            log: String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
-            duration: started.elapsed(),
-        };
-        // Docker's own words for "could not run this at all". https://docs.docker.com/engine/containers/run/#exit-status
-        if matches!(completed.exit_code, 125..=127) {
-            bail!("docker could not run {step}: {}", completed.log.trim());
-        }
-        let state = read(&files, "GITHUB_STATE").and_then(|text| file_commands::parse(&text))?;
-        Ok((completed, state))
+        docker
     }
 
     /// The files of a step, empty.

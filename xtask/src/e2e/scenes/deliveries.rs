@@ -1,34 +1,23 @@
-//! The scenes of the end-to-end test, in the order in which a team lives through them.
+//! Deliveries that come to their own end, good or bad.
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
-use super::infrastructure::BOOTSTRAP;
-use super::monorepo::{AUTH, BILLING, BROKEN_MIGRATION, BROKEN_SERVICE, SERVICES};
-use super::stage::{Stage, Workflow, forget_local_images, short};
-use crate::process::say;
+use super::{build_and_push, expect_unchanged, expect_versions, gate, open, running};
+use crate::e2e::monorepo::{AUTH, BILLING, BROKEN_MIGRATION, BROKEN_SERVICE, CHECKOUT, SERVICES};
+use crate::e2e::runner::Completed;
+use crate::e2e::stage::{Stage, short};
 
-/// Plays all scenes. Each builds on what the one before left running.
-pub(crate) fn play(stage: &Stage) -> Result<()> {
-    for service in SERVICES {
-        stage.wait_for(service)?;
-        stage.expect_version(service, BOOTSTRAP)?;
-    }
-    let first = first_release(stage)?;
-    nothing_changes_when_run_again(stage, &first)?;
-    let second = one_service_changes(stage, &first)?;
-    let third = a_failed_migration_blocks(stage, &first, &second)?;
-    a_bad_version_is_rolled_back(stage, &second, &third)
-}
-
-fn first_release(stage: &Stage) -> Result<String> {
+pub(super) fn first_release(stage: &Stage) -> Result<String> {
     let before = stage.repository.head()?;
     let commit = stage.repository.commit("The first version")?;
     open(&format!("first release ({})", short(&commit)));
     let workflow = stage.push(&commit, &before)?;
-    let services = build_and_push(&workflow, &commit, &[AUTH, BILLING])?;
+    let services = build_and_push(&workflow, &commit, &SERVICES)?;
     workflow.step("run-migration", &[("services", &services)], "applied")?;
     let deployed = workflow.step("ecs-deploy", &[("services", &services)], "deployed")?;
     gate(&workflow, &services)?;
+    expect_waves(&deployed)?;
     for service in SERVICES {
         stage.expect_version(service, &commit)?;
         let running = stage.task_definition(service)?;
@@ -39,7 +28,7 @@ fn first_release(stage: &Stage) -> Result<String> {
     Ok(commit)
 }
 
-fn nothing_changes_when_run_again(stage: &Stage, commit: &str) -> Result<()> {
+pub(super) fn nothing_changes_when_run_again(stage: &Stage, commit: &str) -> Result<()> {
     open("the same run again");
     let before = running(stage)?;
     let workflow = stage.push(commit, commit)?;
@@ -49,7 +38,7 @@ fn nothing_changes_when_run_again(stage: &Stage, commit: &str) -> Result<()> {
     expect_unchanged(stage, &before)
 }
 
-fn one_service_changes(stage: &Stage, before: &str) -> Result<String> {
+pub(super) fn one_service_changes(stage: &Stage, before: &str) -> Result<String> {
     stage.repository.write_into_image(BILLING, "about.txt", "second version\n")?;
     let commit = stage.repository.commit("billing: second version")?;
     open(&format!("a change of one service ({})", short(&commit)));
@@ -63,7 +52,7 @@ fn one_service_changes(stage: &Stage, before: &str) -> Result<String> {
     Ok(commit)
 }
 
-fn a_failed_migration_blocks(stage: &Stage, deployed: &str, before: &str) -> Result<String> {
+pub(super) fn a_failed_migration_blocks(stage: &Stage, deployed: &str, before: &str) -> Result<String> {
     stage.repository.write_into_image(AUTH, BROKEN_MIGRATION, "")?;
     let commit = stage.repository.commit("auth: a migration that fails")?;
     open(&format!("a migration that fails ({})", short(&commit)));
@@ -83,7 +72,7 @@ fn a_failed_migration_blocks(stage: &Stage, deployed: &str, before: &str) -> Res
     Ok(commit)
 }
 
-fn a_bad_version_is_rolled_back(stage: &Stage, deployed: &str, before: &str) -> Result<()> {
+pub(super) fn a_bad_version_is_rolled_back(stage: &Stage, deployed: &str, before: &str) -> Result<String> {
     stage.repository.write_into_image(BILLING, BROKEN_SERVICE, "")?;
     let commit = stage.repository.commit("billing: a version that crashes")?;
     open(&format!("a version that crashes ({})", short(&commit)));
@@ -91,47 +80,65 @@ fn a_bad_version_is_rolled_back(stage: &Stage, deployed: &str, before: &str) -> 
     let workflow = stage.push(&commit, before)?;
     let services = build_and_push(&workflow, &commit, &[BILLING])?;
     let rolled_back = workflow.step("ecs-deploy", &[("services", &services)], "rolled-back")?;
-    // The container's last words cannot be asked for here: ministack says that the service started a task, where ECS names the
-    // deployment (`startedBy`), by which ecs-deploy tells its own tasks from others. The rehearsal asks for them.
-    if !rolled_back.summary.contains("circuit breaker was triggered") {
-        bail!("the reason of the rollback is not in the summary:\n{}", rolled_back.summary);
+    expect_last_words(&rolled_back.summary)?;
+    expect_unchanged(stage, &running)?;
+    stage.expect_version(BILLING, deployed)?;
+    Ok(commit)
+}
+
+/// `deployed` is what the services run before, in their order.
+pub(super) fn the_last_wave_takes_the_release_back(
+    stage: &Stage,
+    deployed: [&str; 3],
+    before: &str,
+) -> Result<String> {
+    stage.repository.remove_from_image(AUTH, BROKEN_MIGRATION)?;
+    stage.repository.remove_from_image(BILLING, BROKEN_SERVICE)?;
+    stage.repository.write_into_image(CHECKOUT, BROKEN_SERVICE, "")?;
+    let commit = stage.repository.commit("All services mended, but checkout")?;
+    open(&format!("a bad last wave ({})", short(&commit)));
+    let running = running(stage)?;
+    let workflow = stage.push(&commit, before)?;
+    let services = build_and_push(&workflow, &commit, &SERVICES)?;
+    workflow.step("run-migration", &[("services", &services)], "applied")?;
+    let rolled_back = workflow.step("ecs-deploy", &[("services", &services)], "rolled-back")?;
+    expect_waves(&rolled_back)?;
+    expect_last_words(&rolled_back.summary)?;
+    let words = rolled_back.outputs.get("services").context("there is no output `services`")?;
+    let words: Value = serde_json::from_str(words)?;
+    for service in SERVICES {
+        if words.get(service).and_then(Value::as_str) != Some("rolled-back") {
+            bail!("{service} should be `rolled-back`: {words}");
+        }
     }
     expect_unchanged(stage, &running)?;
-    stage.expect_version(BILLING, deployed)
+    expect_versions(stage, deployed)?;
+    Ok(commit)
 }
 
-/// The first two steps of every delivery. Answers the affected services as the next step gets them.
-fn build_and_push(workflow: &Workflow, commit: &str, affected: &[&str]) -> Result<String> {
-    let built = workflow.step("build-affected", &[("build", "true")], "affected")?;
-    let services = built.outputs.get("services").context("there is no output `services`")?.clone();
-    let mut named: Vec<String> = serde_json::from_str(&services).context("the output `services` is not a JSON list")?;
-    named.sort_unstable();
-    if named != affected {
-        bail!("the affected services are {named:?}, expected {affected:?}");
+/// What the container printed before it crashed, and what ECS made of that.
+fn expect_last_words(summary: &str) -> Result<()> {
+    for words in ["key `payments.currency` is missing", "exit code 3", "circuit breaker was triggered"] {
+        if !summary.contains(words) {
+            bail!("`{words}` is not in the summary:\n{summary}");
+        }
     }
-    let pushed = workflow.step("ecr-push", &[("services", &services)], "pushed")?;
-    if let ([_], None) = (affected, pushed.outputs.get("digest").filter(|digest| digest.starts_with("sha256:"))) {
-        bail!("the output `digest` is {:?}", pushed.outputs.get("digest"));
-    }
-    forget_local_images(commit)?;
-    Ok(services)
-}
-
-fn gate(workflow: &Workflow, services: &str) -> Result<()> {
-    workflow.step("health-gate", &[("services", services), ("interval", "1s"), ("passes", "3")], "healthy")?;
     Ok(())
 }
 
-/// What every service is told to run.
-fn running(stage: &Stage) -> Result<Vec<String>> {
-    SERVICES.iter().map(|service| stage.task_definition(service)).collect()
-}
-
-fn expect_unchanged(stage: &Stage, before: &[String]) -> Result<()> {
-    let now = running(stage)?;
-    if now == before { Ok(()) } else { bail!("the services run {now:?}, expected {before:?}") }
-}
-
-fn open(scene: &str) {
-    say(format!("\n{scene}"));
+/// No service was begun before the one that it comes after had ended.
+fn expect_waves(deployed: &Completed) -> Result<()> {
+    let json = deployed.outputs.get("json").context("there is no output `json`")?;
+    let report: Value = serde_json::from_str(json)?;
+    let services = report.get("services").and_then(Value::as_array).context("the report names no services")?;
+    let seconds = |pointer: &str, service: &Value| service.pointer(pointer).and_then(Value::as_u64);
+    for pair in services.windows(2) {
+        let [earlier, later] = pair else { continue };
+        let ended = seconds("/phases/0/seconds", earlier).zip(seconds("/seconds", earlier)).map(|(a, b)| a + b);
+        let began = seconds("/phases/0/seconds", later);
+        if ended.is_none() || ended == Some(0) || began < ended {
+            bail!("a service was begun at {began:?} s, the one before it ended at {ended:?} s: {report:#}");
+        }
+    }
+    if services.len() == SERVICES.len() { Ok(()) } else { bail!("not every service is reported: {report:#}") }
 }

@@ -8,8 +8,8 @@ mod service;
 mod task;
 mod task_definition;
 
-pub use deployment::ServiceDeployment;
-pub use service::{CircuitBreaker, Deployment, LoadBalancer, Network, Service, ServiceEvent};
+pub use deployment::{LifecycleHook, ServiceDeployment, Stopped};
+pub use service::{CircuitBreaker, Deployment, LoadBalancer, Network, Service, ServiceEvent, Update};
 pub use task::{Container, RunTask, Started, Task};
 
 use aws_config::SdkConfig;

@@ -1,19 +1,21 @@
 //! Services: what runs, and the deployments that change it.
 
 use aws_sdk_ecs::types::{AwsVpcConfiguration, DeploymentControllerType};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::Ecs;
-use crate::aws::moment;
 use crate::aws::refusal::failure;
-use crate::failure::Failure;
+use crate::aws::{moment, raw};
+use crate::failure::{Failure, Kind};
 use crate::names::{ClusterName, ServiceName, TaskDefinitionRevision};
 
 /// DescribeServices takes ten services a call.
 const PER_CALL: usize = 10;
 
 /// An ECS service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Service {
     /// Its short name.
     pub name: String,
@@ -37,6 +39,10 @@ pub struct Service {
     pub load_balancers: Vec<LoadBalancer>,
     /// Its deployment circuit breaker; `None` if it never was configured.
     pub circuit_breaker: Option<CircuitBreaker>,
+    /// `deploymentConfiguration` as ECS holds it, members that are newer than this program included.
+    pub configuration: Value,
+    /// `REPLICA` or `DAEMON`.
+    pub scheduling: String,
     /// Where its tasks are placed; `None` outside of `awsvpc`.
     pub network: Option<Network>,
     /// `FARGATE`, `EC2` or `EXTERNAL`; `None` where a capacity provider strategy is used.
@@ -92,6 +98,23 @@ pub struct LoadBalancer {
     pub container: String,
     /// Its port.
     pub port: i32,
+    /// Whether it has the second target group and the listener rule that blue/green, linear and canary shift traffic by.
+    pub can_shift: bool,
+}
+
+/// What UpdateService is to change. Everything else stays: every member that is sent would be a decision of ours about the
+/// user's service. Load balancers sent back break blue/green (hashicorp/terraform-provider-aws#45678), a desired count fights
+/// autoscaling, and two calls are two deployments (kayac/ecspresso#929).
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    /// What to run.
+    pub task_definition: Option<TaskDefinitionRevision>,
+    /// Start a deployment even if nothing changes.
+    pub force: bool,
+    /// How many tasks there are to be.
+    pub desired_count: Option<u32>,
+    /// The whole `deploymentConfiguration`.
+    pub configuration: Option<Value>,
 }
 
 /// A service's deployment circuit breaker.
@@ -115,6 +138,11 @@ pub struct Network {
 }
 
 impl Service {
+    /// `ROLLING`, `BLUE_GREEN`, `LINEAR`, `CANARY`, or a newer word.
+    pub fn strategy(&self) -> &str {
+        self.configuration["strategy"].as_str().unwrap_or("ROLLING")
+    }
+
     /// The deployment that ECS is working towards, or has reached.
     pub fn primary(&self) -> Option<&Deployment> {
         self.deployments.iter().find(|deployment| deployment.status == "PRIMARY")
@@ -158,11 +186,14 @@ impl Ecs {
                 let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
                 format!("look at service `{}` in cluster `{cluster}`", names.join("`, `"))
             };
+            let whole = raw::Answer::default();
             let answer = self
                 .0
                 .describe_services()
                 .cluster(cluster.as_str())
                 .set_services(Some(names.iter().map(ToString::to_string).collect()))
+                .customize()
+                .interceptor(whole.clone())
                 .send()
                 .await
                 .map_err(|error| failure("ecs:DescribeServices", doing(), error))?;
@@ -170,31 +201,67 @@ impl Ecs {
                 let reason = unexpected.reason().unwrap_or("no reason given");
                 return Err(Failure::remote(reason).context("ecs:DescribeServices").context(doing()));
             }
-            services.extend(answer.services().iter().map(service));
+            let mut whole = whole.take();
+            services.extend(answer.services().iter().enumerate().map(|(index, one)| Service {
+                configuration: whole["services"][index]["deploymentConfiguration"].take(),
+                ..service(one)
+            }));
         }
         Ok(services)
     }
 
-    /// `ecs:UpdateService`: deploys this revision, and changes nothing else. Every member that is sent here would be a
-    /// decision of ours about the user's service: load balancers sent back break blue/green
-    /// (hashicorp/terraform-provider-aws#45678), a desired count fights autoscaling.
+    /// `ecs:UpdateService`, once: each call may be a deployment of its own. Answers the service as it is from now on.
     pub async fn update_service(
         &self,
         cluster: &ClusterName,
         name: &ServiceName,
-        task_definition: &TaskDefinitionRevision,
-        force: bool,
+        update: &Update,
     ) -> Result<Service, Failure> {
-        let request = self
-            .0
-            .update_service()
-            .cluster(cluster.as_str())
-            .service(name.as_str())
-            .task_definition(task_definition.as_str());
-        let request = if force { request.force_new_deployment(true) } else { request };
+        let mut body = json!({ "cluster": cluster, "service": name });
+        for (member, value) in [
+            ("taskDefinition", update.task_definition.as_ref().map(|revision| json!(revision))),
+            ("forceNewDeployment", update.force.then_some(json!(true))),
+            ("desiredCount", update.desired_count.map(|count| json!(count))),
+            ("deploymentConfiguration", update.configuration.clone()),
+        ] {
+            if let Some(value) = value {
+                body[member] = value;
+            }
+        }
         let doing = format!("update service `{name}` in cluster `{cluster}`");
-        let answer = request.send().await.map_err(|error| failure("ecs:UpdateService", &doing, error))?;
+        let request = self.0.update_service().service(name.as_str()).customize().mutate_request(raw::body(&body));
+        let answer = request.send().await.map_err(|error| {
+            let is_refused = error.as_service_error().is_some_and(|refused| {
+                refused.is_invalid_parameter_exception()
+                    || refused.is_service_not_active_exception()
+                    || refused.is_service_not_found_exception()
+                    || refused.is_unsupported_feature_exception()
+            });
+            refusal_of(is_refused, failure("ecs:UpdateService", &doing, error))
+        })?;
         answer.service().map(service).ok_or_else(|| Failure::remote("ECS answered without the service").context(doing))
+    }
+
+    /// `ecs:CreateService`, from this JSON as it is. Answers the service.
+    pub async fn create_service(&self, definition: &Value) -> Result<Service, Failure> {
+        let name = definition["serviceName"].as_str().unwrap_or_default();
+        let doing = format!("create service `{name}`");
+        let request = self.0.create_service().service_name(name).customize().mutate_request(raw::body(definition));
+        let answer = request.send().await.map_err(|error| {
+            let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+            let is_refused = code.is_some_and(|code| !code.contains("Server") && !code.contains("Throttl") && !code.contains("AccessDenied"));
+            refusal_of(is_refused, failure("ecs:CreateService", &doing, error))
+        })?;
+        answer.service().map(service).ok_or_else(|| Failure::remote("ECS answered without the service").context(doing))
+    }
+}
+
+/// What ECS says no to is the caller's to mend, and no reason to ask again.
+fn refusal_of(is_refused: bool, failure: Failure) -> Failure {
+    match is_refused {
+        true => Failure { kind: Kind::Input, hint: None, ..failure }
+            .hint("the message above is ECS's own: mend the service, or the settings that it speaks of"),
+        false => failure,
     }
 }
 
@@ -210,6 +277,7 @@ fn service(service: &aws_sdk_ecs::types::Service) -> Service {
             target_group: balancer.target_group_arn()?.to_owned(),
             container: text(balancer.container_name()),
             port: balancer.container_port().unwrap_or_default(),
+            can_shift: balancer.advanced_configuration().is_some(),
         })
     });
     let breaker =
@@ -231,6 +299,8 @@ fn service(service: &aws_sdk_ecs::types::Service) -> Service {
         load_balancers: load_balancers.collect(),
         circuit_breaker: breaker
             .map(|breaker| CircuitBreaker { enabled: breaker.enable(), rollback: breaker.rollback() }),
+        configuration: Value::Null,
+        scheduling: service.scheduling_strategy().map_or("REPLICA", |strategy| strategy.as_str()).to_owned(),
         network: network.map(Network::from_sdk),
         launch_type: service.launch_type().map(|launch_type| launch_type.as_str().to_owned()),
         capacity_providers: providers

@@ -176,25 +176,13 @@ impl Ecs {
         Ok(tasks)
     }
 
-    /// The tasks that a deployment of a service started and that are over: `ecs:ListTasks`, `ecs:DescribeTasks`. ECS forgets
-    /// them an hour after their end.
-    pub async fn stopped_tasks(
-        &self,
-        cluster: &ClusterName,
-        service: &str,
-        started_by: &str,
-    ) -> Result<Vec<Task>, Failure> {
+    /// The tasks of a service that are over: `ecs:ListTasks`, `ecs:DescribeTasks`. ECS forgets them an hour after their end.
+    pub async fn stopped_tasks(&self, cluster: &ClusterName, service: &str) -> Result<Vec<Task>, Failure> {
         let request =
             self.0.list_tasks().cluster(cluster.as_str()).service_name(service).desired_status(DesiredStatus::Stopped);
-        let answer = request.send().await;
-        let tasks = self
-            .listed(
-                cluster,
-                service,
-                answer.map_err(|error| failure("ecs:ListTasks", listing(service), error))?.task_arns(),
-            )
-            .await?;
-        Ok(tasks.into_iter().filter(|task| task.started_by.as_deref() == Some(started_by)).collect())
+        let listed: Result<Vec<String>, _> = request.into_paginator().items().send().collect().await;
+        let arns = listed.map_err(|error| failure("ecs:ListTasks", listing(service), error))?;
+        self.listed(cluster, service, &arns).await
     }
 
     /// The tasks of a service that run or are about to: `ecs:ListTasks`, `ecs:DescribeTasks`.
