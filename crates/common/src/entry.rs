@@ -76,6 +76,8 @@ pub async fn perform<I: Parser + AsRef<CommonInputs>>(
     let outcome = run(inputs, edges).await;
     if let (Ok(report), Ok(event), Some(github)) = (&outcome, edges.event(), edges.github(&common.github_token))
         && common.comment == "auto"
+        // Nobody waits for the comment of a run that is cancelled.
+        && !edges.stop.is_raised()
     {
         comment::keep_up_to_date(action, edges, &github, &event, report).await;
     }
@@ -111,8 +113,10 @@ fn publish(action: &Action, runner: &Runner, outcome: Result<Report, Failure>) -
             (outputs, report.summary, report.verdict.annotation(), report.verdict.exit_code())
         }
         Err(failure) => {
-            let json = serde_json::json!({ "result": action.failed, "failure": failure.to_string() });
-            let outputs = vec![("result", action.failed.to_owned()), ("json", json.to_string())];
+            let is_cancelled = failure.kind == Kind::Cancelled && action.results.contains(&"cancelled");
+            let result = if is_cancelled { "cancelled" } else { action.failed };
+            let json = serde_json::json!({ "result": result, "failure": failure.to_string() });
+            let outputs = vec![("result", result.to_owned()), ("json", json.to_string())];
             (outputs, summary_of(action, &failure), Some(failure.to_string()), failure.kind.exit_code())
         }
     };

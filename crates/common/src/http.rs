@@ -117,7 +117,8 @@ impl Http {
         let request = HttpRequest::try_from(request.map(SdkBody::from))
             .map_err(|error| Unanswered::Unsendable(error.to_string()))?;
         let answer = async {
-            let response = self.connector.call(request).await.map_err(|error| Unanswered::Disconnected(root_cause(&error)))?;
+            let response =
+                self.connector.call(request).await.map_err(|error| Unanswered::Disconnected(root_cause(&error)))?;
             let response = response.try_into_http1x().map_err(|error| Unanswered::Disconnected(error.to_string()))?;
             let (parts, body) = response.into_parts();
             let body = body.collect().await.map_err(|error| Unanswered::Disconnected(root_cause(error.as_ref())))?;

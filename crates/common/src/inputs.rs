@@ -46,7 +46,7 @@ pub struct CommonInputs {
     /// Say what would be done, and do nothing.
     #[arg(long, action = clap::ArgAction::Set, value_parser = boolean, default_value = "false")]
     pub dry_run: bool,
-    /// The most time that the action may take, with a unit: `15m`.
+    /// The most time that the work may take, with a unit: `15m`. Waiting for another run, and putting things back, have as much again.
     #[arg(long, value_parser = duration::parse, default_value = "30m")]
     pub timeout: Duration,
     /// Whether to keep this action's section of the pull request's comment up to date.

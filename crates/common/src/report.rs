@@ -64,7 +64,9 @@ impl Verdict {
     pub fn annotation(&self) -> Option<String> {
         match self {
             Self::Good => None,
-            Self::Bad { why, hint } | Self::Broken { why, hint, .. } | Self::Cancelled { why, hint } => Some(format!("{why}\nhint: {hint}")),
+            Self::Bad { why, hint } | Self::Broken { why, hint, .. } | Self::Cancelled { why, hint } => {
+                Some(format!("{why}\nhint: {hint}"))
+            }
         }
     }
 }

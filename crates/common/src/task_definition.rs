@@ -131,8 +131,10 @@ impl Template {
     fn require_containers(self, variables: &BTreeMap<String, String>) -> Result<Self, Failure> {
         match self.fill_in(&with_placeholders(variables))?["containerDefinitions"].is_array() {
             true => Ok(self),
-            false => Err(Failure::input(format!("{}: not a task definition: it has no `containerDefinitions`", self.file))
-                .hint("a task definition file is what `aws ecs register-task-definition --cli-input-json` takes")),
+            false => {
+                Err(Failure::input(format!("{}: not a task definition: it has no `containerDefinitions`", self.file))
+                    .hint("a task definition file is what `aws ecs register-task-definition --cli-input-json` takes"))
+            }
         }
     }
 }

@@ -1,24 +1,40 @@
-//! Why a deployment failed, as far as AWS can tell: the tasks that stopped, the last lines of their containers, what ECS
-//! said. Reads only, and never the reason for a worse outcome: what cannot be read is said to be unknown.
+//! Why a deployment failed, as far as AWS can tell: the tasks that stopped, the last lines of their containers, the targets
+//! that are unhealthy, circuit breaker, alarms, what ECS said. Reads only, and never the reason for a worse outcome: what cannot
+//! be read is said to be unknown.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fmt;
 
-use common::aws::{Aws, LogStream, Task};
+use common::aws::{Aws, LogStream, Service, ServiceDeployment, Task};
 use common::names::{ClusterName, ServiceName};
-use jiff::Timestamp;
 
-/// How many different ends of tasks are shown, and how many lines of a log.
+use crate::crash::{causes, is_own_failure};
+use crate::rollout::Rollout;
+
+/// How many different ends of tasks are shown, how many targets, events, and lines of a log.
 const CAUSES: usize = 5;
+const TARGETS: usize = 5;
+const EVENTS: usize = 20;
 const LINES: i32 = 20;
+
+/// ECS writes an event for every task that it starts and stops. These words tell of trouble.
+const TROUBLE: [&str; 9] =
+    ["fail", "unhealthy", "error", "throttl", "unable", "missing", "alarm", "rolling back", "circuit breaker"];
 
 /// What a reader needs in order to mend a failed deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Diagnosis {
     /// Why tasks stopped, the most frequent first.
     pub(crate) causes: Vec<Cause>,
-    /// The last lines of a container that failed, by log stream.
+    /// The last lines of each container that failed, by log stream.
     pub(crate) logs: Vec<(LogStream, Vec<String>)>,
-    /// What ECS said of the service since the deployment began, oldest first.
+    /// Targets that get no requests, and why.
+    pub(crate) targets: Vec<String>,
+    /// How far the circuit breaker counted.
+    pub(crate) breaker: Option<String>,
+    /// The alarms that went off.
+    pub(crate) alarms: Vec<String>,
+    /// What ECS said of trouble since the deployment began, oldest first.
     pub(crate) events: Vec<String>,
     /// What could not be found out, and why.
     pub(crate) unknown: Vec<String>,
@@ -33,93 +49,118 @@ pub(crate) struct Cause {
     pub(crate) tasks: usize,
 }
 
+/// For the log: what a reader of the summary unfolds.
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { causes, logs, targets, breaker, alarms, events, unknown } = self;
+        for Cause { text, tasks } in causes {
+            writeln!(formatter, "{tasks} tasks stopped: {text}")?;
+        }
+        for (stream, lines) in logs {
+            writeln!(formatter, "the last lines of {}:", stream.stream)?;
+            lines.iter().try_for_each(|line| writeln!(formatter, "  {line}"))?;
+        }
+        targets.iter().try_for_each(|target| writeln!(formatter, "unhealthy target {target}"))?;
+        breaker.iter().try_for_each(|breaker| writeln!(formatter, "{breaker}"))?;
+        alarms.iter().try_for_each(|alarm| writeln!(formatter, "alarm {alarm} went off"))?;
+        events.iter().try_for_each(|event| writeln!(formatter, "ECS: {event}"))?;
+        unknown.iter().try_for_each(|unknown| writeln!(formatter, "not known: {unknown}"))
+    }
+}
+
 /// Finds out why a deployment failed.
 pub(crate) async fn diagnose(
     aws: &Aws,
     cluster: &ClusterName,
     service: &ServiceName,
-    deployment: &str,
-    since: Option<Timestamp>,
+    rollout: &Rollout,
+    record: Option<&ServiceDeployment>,
 ) -> Diagnosis {
     let mut diagnosis = Diagnosis::default();
-    match aws.ecs.stopped_tasks(cluster, service.as_str(), deployment).await {
+    if let Some(record) = record {
+        diagnosis.breaker = breaker(record);
+        diagnosis.alarms.clone_from(&record.triggered_alarms);
+    }
+    match aws.ecs.stopped_tasks(cluster, service.as_str()).await {
         Ok(tasks) => {
-            let failed: Vec<Task> = tasks.into_iter().filter(failed_by_itself).collect();
-            diagnosis.causes = causes(&failed);
-            if let Some(last) = failed.iter().max_by_key(|task| task.stopped_at) {
-                read_logs(aws, last, &mut diagnosis).await;
-            }
+            let failed: Vec<&Task> = tasks.iter().filter(|task| rollout.owns(task) && is_own_failure(task)).collect();
+            let found = causes(&failed).into_iter().map(|(text, tasks)| Cause { text, tasks });
+            diagnosis.causes = found.take(CAUSES).collect();
+            read_logs(aws, &failed, &mut diagnosis).await;
         }
         Err(failure) => diagnosis.unknown.push(format!("why tasks stopped: {failure}")),
     }
     match aws.ecs.describe_services(cluster, &[service]).await {
         Ok(services) => {
-            let events = services.iter().flat_map(|service| &service.events).filter(|event| event.at >= since);
-            diagnosis.events = events.map(|event| event.message.clone()).collect();
-            diagnosis.events.reverse();
+            for service in &services {
+                read_events(service, rollout, &mut diagnosis);
+                read_targets(aws, service, &mut diagnosis).await;
+            }
         }
         Err(failure) => diagnosis.unknown.push(format!("what ECS said: {failure}")),
     }
     diagnosis
 }
 
-/// Whether a task ended for a reason of its own. Those that ECS stopped to make room tell nothing.
-fn failed_by_itself(task: &Task) -> bool {
-    let reason = task.stopped_reason.as_deref().unwrap_or_default();
-    !reason.starts_with("Scaling activity initiated by")
+fn breaker(record: &ServiceDeployment) -> Option<String> {
+    let (failed, threshold) = record.failures?;
+    let status = record.breaker.as_deref().filter(|status| *status != "DISABLED")?;
+    Some(format!("circuit breaker {status}: {failed} tasks failed, {threshold} may"))
 }
 
-fn causes(tasks: &[Task]) -> Vec<Cause> {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for task in tasks {
-        *counts.entry(cause(task)).or_default() += 1;
-    }
-    let mut causes: Vec<Cause> = counts.into_iter().map(|(text, tasks)| Cause { text, tasks }).collect();
-    causes.sort_by_key(|cause| std::cmp::Reverse(cause.tasks));
-    causes.truncate(CAUSES);
-    causes
+fn read_events(service: &Service, rollout: &Rollout, diagnosis: &mut Diagnosis) {
+    let since = service.events.iter().filter(|event| event.at >= rollout.since);
+    let trouble = since.filter(|event| {
+        let text = event.message.to_lowercase();
+        TROUBLE.iter().any(|word| text.contains(word))
+    });
+    // ECS says the same again and again: the first time is enough.
+    let mut messages: Vec<&String> = trouble.map(|event| &event.message).collect();
+    messages.reverse();
+    let mut told = BTreeSet::new();
+    messages.retain(|message| told.insert(message.as_str()));
+    diagnosis.events = messages.into_iter().take(EVENTS).cloned().collect();
 }
 
-/// How a task ended, in one line.
-fn cause(task: &Task) -> String {
-    let containers =
-        task.containers.iter().filter(|container| container.exit_code != Some(0)).filter_map(|container| {
-            let exit = container.exit_code.map(|code| format!("exit code {code}{}", signal(code)));
-            let parts: Vec<String> = exit.into_iter().chain(container.reason.clone()).collect();
-            (!parts.is_empty()).then(|| format!("container `{}`: {}", container.name, parts.join(", ")))
-        });
-    let mut parts: Vec<String> = containers.collect();
-    // Where a container tells its own end, the task's "Essential container in task exited" adds nothing.
-    if task.stop_code.as_deref() != Some("EssentialContainerExited") || parts.is_empty() {
-        let reason = task.stopped_reason.clone().unwrap_or_else(|| "no reason given".to_owned());
-        if !parts.iter().any(|part| part.contains(&reason)) {
-            parts.push(reason);
-        }
-    }
-    parts.join("; ")
-}
-
-/// What an exit code above 128 stands for.
-fn signal(code: i32) -> &'static str {
-    match code {
-        137 => " (SIGKILL: out of memory, or it ignored SIGTERM)",
-        139 => " (SIGSEGV)",
-        143 => " (SIGTERM)",
-        _ => "",
-    }
-}
-
-async fn read_logs(aws: &Aws, task: &Task, diagnosis: &mut Diagnosis) {
-    let definition = match aws.ecs.describe_task_definition(&task.task_definition).await {
+/// The last lines of each container that failed, from the last task in which it did.
+async fn read_logs(aws: &Aws, failed: &[&Task], diagnosis: &mut Diagnosis) {
+    let mut newest: Vec<&&Task> = failed.iter().collect();
+    newest.sort_by_key(|task| std::cmp::Reverse(task.stopped_at));
+    let Some(last) = newest.first() else { return };
+    let definition = match aws.ecs.describe_task_definition(&last.task_definition).await {
         Ok(definition) => definition,
         Err(failure) => return diagnosis.unknown.push(format!("where the container logs to: {failure}")),
     };
-    let failed = task.containers.iter().filter(|container| container.exit_code.is_some_and(|code| code != 0));
-    for stream in failed.filter_map(|container| LogStream::of_container(&definition, &container.name, task.id())) {
+    let mut seen = Vec::new();
+    for (task, container) in
+        newest.iter().flat_map(|task| task.containers.iter().map(move |container| (task, container)))
+    {
+        let has_failed = container.exit_code.is_some_and(|code| code != 0);
+        if !has_failed || seen.contains(&&container.name) {
+            continue;
+        }
+        seen.push(&container.name);
+        let Some(stream) = LogStream::of_container(&definition, &container.name, task.id()) else { continue };
         match aws.logs.tail(&stream, LINES).await {
             Ok(lines) if lines.is_empty() => diagnosis.unknown.push(format!("the log `{}` is empty", stream.stream)),
             Ok(lines) => diagnosis.logs.push((stream, lines.into_iter().map(|line| line.message).collect())),
             Err(failure) => diagnosis.unknown.push(format!("the log `{}`: {failure}", stream.stream)),
+        }
+    }
+}
+
+/// The targets that get no requests.
+async fn read_targets(aws: &Aws, service: &Service, diagnosis: &mut Diagnosis) {
+    for balancer in &service.load_balancers {
+        match aws.elb.describe_target_health(&balancer.target_group).await {
+            Ok(targets) => {
+                let unhealthy = targets.into_iter().filter(|target| target.state == "unhealthy");
+                diagnosis.targets.extend(unhealthy.take(TARGETS).map(|target| {
+                    let port = target.port.map(|port| format!(":{port}")).unwrap_or_default();
+                    format!("`{}{port}`: {}", target.id, target.reason.unwrap_or(target.state))
+                }));
+            }
+            Err(failure) => diagnosis.unknown.push(format!("the health of its targets: {failure}")),
         }
     }
 }

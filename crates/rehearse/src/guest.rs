@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use common::delivery::{Delivery, interpolate};
 use common::names::{EnvironmentName, ServiceKey};
+use common::preflight::{SecretSource, secrets_of};
 use serde_json::{Value, json};
 use world::{CircuitBreaker, ServiceSeed, World};
 
@@ -152,18 +153,18 @@ impl Guest {
         }
     }
 
-    /// The ground that the repository deploys onto: cluster, services, repositories, the parameters that are referred to.
+    /// The ground that the repository deploys onto: cluster, services, repositories, and what task definitions refer to.
     fn furnish(&self, world: &World) -> Result<()> {
         world.create_cluster(&self.cluster);
         for (key, service) in &self.delivery.services {
             world.create_repository(service.repository.as_str());
-            for parameter in self.parameters(key)? {
-                world.put_parameter(&parameter, "a value that the rehearsal made");
-            }
+            let definition = self.definition(key)?;
+            refer(world, &definition);
+            let port = port(&definition, service.container.as_str());
             world.create_service(ServiceSeed {
                 cluster: self.cluster.clone(),
                 name: service.ecs_service(key).to_string(),
-                task_definition: placeholder(service.container.as_str(), key.as_str()),
+                task_definition: placeholder(service.container.as_str(), key.as_str(), port),
                 desired_count: 2,
                 circuit_breaker: Some(CircuitBreaker { rollback: true }),
                 ..ServiceSeed::default()
@@ -172,30 +173,63 @@ impl Guest {
         Ok(())
     }
 
-    /// The SSM parameters that a service's task definition file refers to.
-    fn parameters(&self, key: &ServiceKey) -> Result<Vec<String>> {
+    /// A service's task definition file, as far as its variables are known; `Null` if it has none.
+    fn definition(&self, key: &ServiceKey) -> Result<Value> {
         let Some(file) = self.delivery.services.get(key).and_then(|service| service.task_definition.as_ref()) else {
-            return Ok(Vec::new());
+            return Ok(Value::Null);
         };
         let mut variables =
             BTreeMap::from([("SERVICE", key.to_string()), ("ENVIRONMENT", self.environment.to_string())]);
         if let Some(environment) = self.delivery.environments.get(&self.environment) {
             variables.extend(environment.variables.iter().map(|(name, value)| (name.as_str(), value.clone())));
         }
-        // The others are not in a parameter's name, and what they stand for is not known yet.
+        // The others are in no name that matters here, and what they stand for is not known yet.
         let lookup = |name: &str| Some(variables.get(name).cloned().unwrap_or_default());
         let text = interpolate(&self.repository.read(file.as_str())?, lookup)?;
-        let definition: Value = serde_json::from_str(&text).with_context(|| format!("{file} is not JSON"))?;
-        let containers = definition["containerDefinitions"].as_array().cloned().unwrap_or_default();
-        let secrets =
-            containers.iter().flat_map(|container| container["secrets"].as_array().cloned().unwrap_or_default());
-        let names = secrets.filter_map(|secret| secret["valueFrom"].as_str().map(str::to_owned));
-        Ok(names.filter(|name| !name.starts_with("arn:")).collect())
+        serde_json::from_str(&text).with_context(|| format!("{file} is not JSON"))
     }
 }
 
+/// Makes what a task definition refers to: parameters and secrets, roles, log groups.
+fn refer(world: &World, definition: &Value) {
+    const MADE: &str = "a value that the rehearsal made";
+    for secret in secrets_of(definition) {
+        match secret.source {
+            SecretSource::Parameter(name) => {
+                world.put_parameter(name.rsplit_once(":parameter").map_or(name.as_str(), |(_, name)| name), MADE);
+            }
+            SecretSource::Secret { id, key, .. } => {
+                let name = id.rsplit(':').next().unwrap_or(&id);
+                let value = key.map_or_else(|| MADE.to_owned(), |key| json!({ key: MADE }).to_string());
+                world.put_secret(name, &value);
+            }
+            SecretSource::Unknown => {}
+        }
+    }
+    for role in ["executionRoleArn", "taskRoleArn"] {
+        if let Some((_, name)) = definition[role].as_str().and_then(|arn| arn.split_once(":role/")) {
+            world.create_role(name);
+        }
+    }
+    for container in containers(definition) {
+        if let Some(group) = container["logConfiguration"]["options"]["awslogs-group"].as_str() {
+            world.create_log_group(group);
+        }
+    }
+}
+
+fn containers(definition: &Value) -> impl Iterator<Item = &Value> {
+    definition["containerDefinitions"].as_array().into_iter().flatten()
+}
+
+/// The first port of a container.
+fn port(definition: &Value, container: &str) -> u64 {
+    let found = containers(definition).find(|one| one["name"] == container);
+    found.and_then(|found| found["portMappings"][0]["containerPort"].as_u64()).unwrap_or(80)
+}
+
 /// What a service runs before its first release.
-pub(crate) fn placeholder(container: &str, family: &str) -> Value {
+pub(crate) fn placeholder(container: &str, family: &str, port: u64) -> Value {
     json!({
         "family": family,
         "requiresCompatibilities": ["FARGATE"],
@@ -203,6 +237,10 @@ pub(crate) fn placeholder(container: &str, family: &str) -> Value {
         "cpu": "256",
         "memory": "512",
         "executionRoleArn": "arn:aws:iam::111122223333:role/execution",
-        "containerDefinitions": [{ "name": container, "image": "public.ecr.aws/nginx/nginx:stable" }],
+        "containerDefinitions": [{
+            "name": container,
+            "image": "public.ecr.aws/nginx/nginx:stable",
+            "portMappings": [{ "containerPort": port }],
+        }],
     })
 }

@@ -16,6 +16,8 @@ use crate::theatre::Theatre;
 /// The sample's environment.
 const CLUSTER: &str = "shop-staging";
 const SERVICES: [&str; 3] = ["auth", "catalog", "web"];
+/// What their containers listen on.
+const PORTS: [u64; 3] = [3001, 3002, 3003];
 
 /// What happens to the repository. Answers the message of the commit; `None` delivers the last one again.
 type Change = Box<dyn Fn(&Repository) -> Result<Option<&'static str>>>;
@@ -222,13 +224,15 @@ fn crashing_version(shop: &Repository) -> Scene {
 /// The ground that the sample deploys onto.
 fn furnish(world: &World) {
     world.create_cluster(CLUSTER);
-    for service in SERVICES {
+    world.create_role("shop-execution");
+    for (service, port) in SERVICES.into_iter().zip(PORTS) {
         world.create_repository(&format!("shop/{service}"));
+        world.create_log_group(&format!("/shop/staging/{service}"));
         world.put_parameter(&format!("/shop/staging/{service}/database-url"), "postgres://shop");
         world.create_service(ServiceSeed {
             cluster: CLUSTER.to_owned(),
             name: service.to_owned(),
-            task_definition: placeholder("app", &format!("shop-{service}")),
+            task_definition: placeholder("app", &format!("shop-{service}"), port),
             desired_count: 2,
             circuit_breaker: Some(CircuitBreaker { rollback: true }),
             target_group: Some(format!("shop-{service}")),

@@ -95,7 +95,7 @@ impl Session<'_> {
         }
         let revision = match &migration.revision {
             Some(revision) => revision.clone(),
-            None => self.aws.ecs.register_task_definition(&migration.definition).await.map_err(refused)?,
+            None => self.aws.ecs.register_task_definition(&migration.definition).await.map_err(refused)?.0,
         };
         let mut number = earlier;
         let mut reasons = String::new();

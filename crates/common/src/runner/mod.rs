@@ -13,8 +13,8 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
-pub use command::{Annotation, Level};
 pub(crate) use command::token as unique;
+pub use command::{Annotation, Level};
 pub use environment::Environment;
 pub use event::Event;
 

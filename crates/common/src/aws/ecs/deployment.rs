@@ -90,10 +90,10 @@ impl ServiceDeployment {
         self.hooks.iter().find(|hook| hook.status == "AWAITING_ACTION")
     }
 
-    /// AWS's words on why it did not succeed.
+    /// AWS's words on why it did not succeed, as a part of a sentence.
     pub fn why(&self) -> String {
-        let reason = self.rollback_reason.clone().or_else(|| self.reason.clone());
-        reason.unwrap_or_else(|| "ECS gave no reason".to_owned())
+        let reason = self.rollback_reason.as_deref().or(self.reason.as_deref());
+        reason.unwrap_or("ECS gave no reason").trim_end_matches('.').to_owned()
     }
 }
 

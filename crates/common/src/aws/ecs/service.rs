@@ -1,7 +1,9 @@
 //! Services: what runs, and the deployments that change it.
 
+use aws_sdk_ecs::config::Builder;
 use aws_sdk_ecs::types::{AwsVpcConfiguration, DeploymentControllerType};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::retry::RetryConfig;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -210,7 +212,8 @@ impl Ecs {
         Ok(services)
     }
 
-    /// `ecs:UpdateService`, once: each call may be a deployment of its own. Answers the service as it is from now on.
+    /// `ecs:UpdateService`, one attempt: each call may be a deployment of its own, and a lost answer may be that of one that
+    /// began. Answers the service as it is from now on.
     pub async fn update_service(
         &self,
         cluster: &ClusterName,
@@ -230,6 +233,7 @@ impl Ecs {
         }
         let doing = format!("update service `{name}` in cluster `{cluster}`");
         let request = self.0.update_service().service(name.as_str()).customize().mutate_request(raw::body(&body));
+        let request = request.config_override(Builder::new().retry_config(RetryConfig::disabled()));
         let answer = request.send().await.map_err(|error| {
             let is_refused = error.as_service_error().is_some_and(|refused| {
                 refused.is_invalid_parameter_exception()
@@ -249,7 +253,9 @@ impl Ecs {
         let request = self.0.create_service().service_name(name).customize().mutate_request(raw::body(definition));
         let answer = request.send().await.map_err(|error| {
             let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
-            let is_refused = code.is_some_and(|code| !code.contains("Server") && !code.contains("Throttl") && !code.contains("AccessDenied"));
+            let is_refused = code.is_some_and(|code| {
+                !code.contains("Server") && !code.contains("Throttl") && !code.contains("AccessDenied")
+            });
             refusal_of(is_refused, failure("ecs:CreateService", &doing, error))
         })?;
         answer.service().map(service).ok_or_else(|| Failure::remote("ECS answered without the service").context(doing))

@@ -6,6 +6,7 @@ use aws_sdk_ecs::types::TaskDefinitionField;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::retry::RetryConfig;
 use serde_json::Value;
 
 use super::Ecs;
@@ -60,22 +61,36 @@ impl Ecs {
         })
     }
 
-    /// `ecs:RegisterTaskDefinition`: a new revision, from this JSON as it is. Answers its ARN.
-    pub async fn register_task_definition(&self, definition: &Value) -> Result<TaskDefinitionRevision, Failure> {
+    /// `ecs:RegisterTaskDefinition`: a new revision, from this JSON as it is. Answers its ARN, and what ECS made of the JSON.
+    ///
+    /// One attempt: a lost answer may be that of a revision that is there, so that whoever asks again should look first.
+    pub async fn register_task_definition(
+        &self,
+        definition: &Value,
+    ) -> Result<(TaskDefinitionRevision, Value), Failure> {
         let family = definition["family"].as_str().unwrap_or_default();
         let doing = || format!("register task definition `{family}`");
+        let whole = raw::Answer::default();
         let answer = self
             .0
             .register_task_definition()
             .family(family)
             .set_container_definitions(Some(Vec::new()))
             .customize()
+            .config_override(aws_sdk_ecs::config::Builder::new().retry_config(RetryConfig::disabled()))
             .mutate_request(raw::body(definition))
+            .interceptor(whole.clone())
             .send()
             .await
             .map_err(|error| explain(error, family))?;
         let arn = answer.task_definition().and_then(|definition| definition.task_definition_arn()).unwrap_or_default();
-        arn.parse().map_err(|error| Failure::remote(error).context(doing()))
+        let mut whole = whole.take();
+        let mut registered = whole["taskDefinition"].take();
+        if !definition["tags"].is_null() {
+            registered["tags"] = whole["tags"].take();
+        }
+        let revision = arn.parse().map_err(|error| Failure::remote(error).context(doing()))?;
+        Ok((revision, registered))
     }
 }
 
