@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-pub use self::deployments::{DeploymentState, DeploymentStatus, NewDeployment};
+pub use self::deployments::{Deployment, DeploymentState, DeploymentStatus, NewDeployment};
 
 use crate::failure::Failure;
 use crate::http::{Http, join};

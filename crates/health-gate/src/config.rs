@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) commit: Option<CommitSha>,
     pub(crate) targets: Vec<Target>,
     pub(crate) dry_run: bool,
+    /// Whether a hook that a deployment waits at is to be answered.
+    pub(crate) answer_pause: bool,
     pub(crate) timeout: Duration,
 }
 
@@ -47,12 +49,17 @@ pub(crate) struct Target {
 
 impl Config {
     pub(crate) fn read(inputs: Inputs, edges: &Edges) -> Result<Self, Failure> {
-        let Inputs { common, cluster, service, url, expect, interval, passes, failures } = inputs;
+        let Inputs { common, cluster, service, url, expect, interval, passes, failures, answer_pause } = inputs;
         let scope = Scope::resolve(&common, edges)?;
         let overrides = Overrides { service, url, expect, interval, passes, failures };
         let is_url_alone =
             scope.delivery.is_none() && cluster.is_none() && overrides.service.is_none() && scope.services.is_empty();
         let (cluster, targets) = match (&overrides.url, is_url_alone) {
+            (_, true) if answer_pause => {
+                return Err(Failure::input("`answer-pause`: there is no service whose deployment could wait").hint(
+                    "set `cluster` and `service`, or run actions/checkout before this step and add delivery.toml",
+                ));
+            }
             (Some(url), true) => (None, vec![url_alone(&scope, url, &overrides)?]),
             (None, true) => {
                 return Err(Failure::input("there is nothing to check")
@@ -67,6 +74,7 @@ impl Config {
             targets,
             place: scope.place,
             dry_run: common.dry_run,
+            answer_pause,
             timeout: common.timeout,
         })
     }

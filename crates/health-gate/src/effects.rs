@@ -1,4 +1,5 @@
-//! Looking, again and again, at several services side by side. Total: whatever happens on the way is an [`Outcome`].
+//! Looking, again and again, at several services side by side, and answering the hooks that wait for the verdict. Total:
+//! whatever happens on the way is an [`Outcome`].
 
 use std::time::Duration;
 
@@ -10,8 +11,13 @@ use futures_util::future::{join, join_all};
 use tokio::time::Instant;
 
 use crate::config::Config;
+use crate::pause::{Answered, Pause, Reply};
 use crate::plan::{Check, Gate, Plan};
+use crate::state::Look;
 use crate::tally::{Sample, Tally, Verdict, judge_all};
+
+/// How long an answer to a hook is repeated that ECS throttles, or that does not reach it.
+const PATIENCE: Pace = Pace { every: Duration::from_secs(2), limit: Duration::from_secs(90), patience: 45 };
 
 /// What came of watching.
 #[derive(Debug)]
@@ -28,6 +34,9 @@ pub(crate) struct GateOutcome {
     pub(crate) tallies: Vec<Tally>,
     pub(crate) verdict: Verdict,
     pub(crate) is_cancelled: bool,
+    /// The hook that the deployment waited at when it was looked at last.
+    pub(crate) pause: Option<Pause>,
+    pub(crate) answered: Answered,
 }
 
 impl GateOutcome {
@@ -48,9 +57,15 @@ pub(crate) async fn watch(config: &Config, plan: Plan, aws: Option<&Aws>, edges:
 
 async fn watch_one(limit: Duration, gate: Gate, aws: Option<&Aws>, edges: &Edges) -> GateOutcome {
     let mut tallies = vec![Tally::default(); gate.checks.len()];
-    let mut said = String::new();
+    let (mut pause, mut said) = (None, String::new());
     let look = async || {
-        for (tally, sample) in tallies.iter_mut().zip(look(&gate, aws, edges).await) {
+        let Look { samples, pause: seen } = look(&gate, aws, edges).await;
+        if hook(&seen) != hook(&pause) {
+            // What was seen on the way says nothing about the place where the deployment waits now.
+            tallies.fill(Tally::default());
+        }
+        pause = seen;
+        for (tally, sample) in tallies.iter_mut().zip(samples) {
             tally.add(sample);
         }
         let now = progress(&gate, &tallies);
@@ -66,22 +81,32 @@ async fn watch_one(limit: Duration, gate: Gate, aws: Option<&Aws>, edges: &Edges
         false => poll(Pace { every: gate.interval, limit, patience: 0 }, &edges.stop, look).await,
     };
     let concluded = || tallies.iter().map(|tally| tally.conclude(gate.policy)).max().unwrap_or(Verdict::NoData);
+    // A run that is cancelled during its last look answers no hook.
+    let is_cut_off = pause.is_some() && edges.stop.is_raised();
     let (verdict, is_cancelled) = match ended {
-        Ok(Ended::Done(verdict)) => (verdict, false),
-        Ok(Ended::Cancelled) => (concluded().max(Verdict::NoData), true),
+        Ok(Ended::Done(verdict)) if !is_cut_off => (verdict, false),
+        Ok(Ended::Done(_) | Ended::Cancelled) => (concluded().max(Verdict::NoData), true),
         // Looks never fail: what could not be seen is a sample too.
         Ok(Ended::TimedOut) | Err(_) => (concluded(), false),
     };
     edges.runner.say(format!("{}: {}", gate.name, verdict.result()));
-    GateOutcome { gate, tallies, verdict, is_cancelled }
+    let answered = match (aws, &pause, Reply::to(verdict).filter(|_| !is_cancelled)) {
+        (Some(aws), Some(pause), Some(reply)) => answer(&gate, pause, reply, aws, edges).await,
+        _ => Answered::Nothing,
+    };
+    GateOutcome { gate, tallies, verdict, is_cancelled, pause, answered }
+}
+
+fn hook(pause: &Option<Pause>) -> Option<&str> {
+    pause.as_ref().map(|pause| pause.hook.id.as_str())
 }
 
 /// One look at everything: a sample for each check, in their order.
-async fn look(gate: &Gate, aws: Option<&Aws>, edges: &Edges) -> Vec<Sample> {
+async fn look(gate: &Gate, aws: Option<&Aws>, edges: &Edges) -> Look {
     let state = async {
         match (&gate.state, aws) {
             (Some(state), Some(aws)) => state.look(aws).await,
-            _ => Vec::new(),
+            _ => Look::default(),
         }
     };
     let answers = async {
@@ -90,11 +115,46 @@ async fn look(gate: &Gate, aws: Option<&Aws>, edges: &Edges) -> Vec<Sample> {
             None => Vec::new(),
         }
     };
-    let (mut samples, answers) = join(state, answers).await;
+    let (Look { mut samples, pause }, answers) = join(state, answers).await;
     // While a deployment goes on, the version before answers too: that is no fault of the new one.
     let is_on_its_way = samples.iter().any(|sample| matches!(sample, Sample::Unsettled(_)));
-    samples.extend(answers.into_iter().map(|answer| if is_on_its_way { answer.or_unsettled() } else { answer }));
-    samples
+    // Where it waits with a part of the traffic, the version before answers the rest.
+    let mut identities = gate.checks.iter().skip(samples.len()).zip(&answers).filter(|(check, _)| check.is_identity);
+    let is_of_another =
+        pause.as_ref().is_some_and(Pause::is_shared) && identities.any(|(_, answer)| matches!(answer, Sample::Bad(_)));
+    samples.extend(answers.into_iter().map(|answer| match () {
+        () if is_of_another => Sample::OfAnother(format!("{}, of the version before", answer.observed())),
+        () if is_on_its_way => answer.or_unsettled(),
+        () => answer,
+    }));
+    Look { samples, pause }
+}
+
+/// Answers a hook: one call, repeated while ECS throttles or cannot be reached.
+async fn answer(gate: &Gate, pause: &Pause, reply: Reply, aws: &Aws, edges: &Edges) -> Answered {
+    let (deployment, hook) = (&pause.deployment, &pause.hook.id);
+    let mut is_repeated = false;
+    let call = async || {
+        // One whose answer was lost may have been carried out: it would be refused now.
+        if std::mem::replace(&mut is_repeated, true) {
+            let records = aws.ecs.describe_service_deployments(std::slice::from_ref(deployment)).await?;
+            if records.iter().any(|record| pause.is_answered(reply, record)) {
+                return Ok(Judged::Done(()));
+            }
+        }
+        aws.ecs.continue_service_deployment(deployment, hook, reply == Reply::Continue).await.map(Judged::Done)
+    };
+    let failure = match poll(PATIENCE, &edges.stop, call).await {
+        Ok(Ended::Done(())) => {
+            edges.runner.say(format!("{}: hook {hook} is answered with {reply}", gate.name));
+            return Answered::Given(reply);
+        }
+        Ok(Ended::Cancelled) => Failure::cancelled("the run was cancelled before ECS took the answer"),
+        Ok(Ended::TimedOut) => Failure::remote("ECS did not take the answer in time"),
+        Err(failure) => failure,
+    };
+    edges.runner.say(format!("{}: hook {hook} is not answered with {reply}: {:#}", gate.name, failure.error));
+    Answered::Failed(reply, failure)
 }
 
 /// One line on how far it is: what does not hold yet, or how often all of it held.

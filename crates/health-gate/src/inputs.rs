@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use common::duration;
-use common::inputs::CommonInputs;
+use common::inputs::{CommonInputs, boolean};
 use common::names::{ClusterName, ServiceName};
 
 /// The inputs of `health-gate`. Their comments are the descriptions in `action.yml`.
@@ -38,6 +38,9 @@ pub struct Inputs {
     /// How many bad looks in a row make a service unhealthy. Blank: the delivery file's, else 3.
     #[arg(long, value_parser = count)]
     pub failures: Option<NonZeroU32>,
+    /// Answer the lifecycle hook that a service's deployment waits at: continue when it is healthy, roll back when it is unhealthy.
+    #[arg(long, action = clap::ArgAction::Set, value_parser = boolean, default_value = "false")]
+    pub answer_pause: bool,
 }
 
 impl AsRef<CommonInputs> for Inputs {

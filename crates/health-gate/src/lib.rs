@@ -2,13 +2,14 @@
 //!
 //! `inputs` (what the caller wrote) → `config` (what they meant; `condition` is the little language of `expect`) → `facts`
 //! (what is true out there) → `plan` (what will be checked) → `effects` (looking: `probe` asks the service, `state` asks AWS;
-//! `tally` judges) → `report`.
+//! `tally` judges; `pause` is a hook that a deployment waits at, and the verdict's answer to it) → `report`.
 
 mod condition;
 mod config;
 mod effects;
 mod facts;
 mod inputs;
+mod pause;
 mod plan;
 mod probe;
 mod report;
@@ -42,6 +43,9 @@ pub const ACTION: Action = Action {
     iam: &[
         ("ecs:DescribeServices", "to see whether the deployment is complete and all tasks run"),
         ("ecs:DescribeTaskDefinition", "to see which image runs"),
+        ("ecs:ListServiceDeployments", "only for `answer-pause`: to find the deployment that waits"),
+        ("ecs:DescribeServiceDeployments", "only for `answer-pause`: to see the hook that it waits at"),
+        ("ecs:ContinueServiceDeployment", "only for `answer-pause`: to answer the hook"),
         ("ecr:DescribeImages", "to know the digest behind the commit's tag"),
         ("ecr:DescribeRepositories", "to know the repository's address"),
         ("elasticloadbalancing:DescribeTargetHealth", "to see whether the load balancer finds the tasks healthy"),

@@ -45,7 +45,7 @@ pub(crate) fn plan(config: &Config, mut facts: Facts) -> Result<Plan, Failure> {
     let (mut gates, mut refusals) = (Vec::new(), Vec::new());
     for target in &config.targets {
         let state = match (&config.cluster, &target.service) {
-            (Some(cluster), Some(_)) => state(cluster, target, &mut facts).map(Some),
+            (Some(cluster), Some(_)) => state(cluster, config.answer_pause, target, &mut facts).map(Some),
             _ => Ok(None),
         };
         match state {
@@ -56,7 +56,7 @@ pub(crate) fn plan(config: &Config, mut facts: Facts) -> Result<Plan, Failure> {
     Failure::all(refusals).map_or(Ok(Plan { gates }), Err)
 }
 
-fn state(cluster: &ClusterName, target: &Target, facts: &mut Facts) -> Result<State, Failure> {
+fn state(cluster: &ClusterName, answer_pause: bool, target: &Target, facts: &mut Facts) -> Result<State, Failure> {
     let found = facts.services.remove(&target.name).and_then(|found| Some((found.service?, found.image)));
     let (Some((service, image)), Some(name)) = (found, &target.service) else {
         let name = target.service.as_ref().map_or(target.name.as_str(), |service| service.as_str());
@@ -67,7 +67,8 @@ fn state(cluster: &ClusterName, target: &Target, facts: &mut Facts) -> Result<St
         cluster: cluster.clone(),
         service: name.clone(),
         image: target.image.reference(&image)?,
-        target_groups: service.load_balancers.into_iter().map(|balancer| balancer.target_group).collect(),
+        load_balancers: service.load_balancers,
+        answer_pause,
     })
 }
 
@@ -78,10 +79,12 @@ fn gate(config: &Config, target: &Target, state: Option<State>) -> Gate {
         is_identity: false,
     };
     let mut checks = Vec::new();
-    if let Some(State { image, target_groups, .. }) = &state {
-        checks.extend([check("deployment", "completed"), check("tasks", "all run")]);
+    if let Some(State { image, load_balancers, answer_pause, .. }) = &state {
+        let arrived = if *answer_pause { "completed, or waits at a hook" } else { "completed" };
+        checks.extend([check("deployment", arrived), check("tasks", "all run")]);
         checks.extend(image.iter().map(|image| Check { is_identity: true, ..check("image", &short_image(image)) }));
-        checks.extend(target_groups.iter().map(|group| check(&format!("targets of {}", short(group)), "all healthy")));
+        let groups = load_balancers.iter().map(|balancer| short(&balancer.target_group));
+        checks.extend(groups.map(|group| check(&format!("targets of {group}"), "all healthy")));
     }
     for condition in target.probe.iter().flat_map(|probe| &probe.conditions) {
         let is_identity = config.commit.as_ref().is_some_and(|commit| condition.mentions(commit.as_str()));
@@ -121,9 +124,14 @@ impl fmt::Display for Gate {
             let note = if *is_identity { " (which version it is)" } else { "" };
             writeln!(formatter, "  {subject}: {expected}{note}")?;
         }
-        match &self.probe {
-            Some(probe) => writeln!(formatter, "  asking {}", probe.url),
-            None => Ok(()),
+        if let Some(probe) = &self.probe {
+            writeln!(formatter, "  asking {}", probe.url)?;
+        }
+        match &self.state {
+            Some(state) if state.answer_pause => {
+                writeln!(formatter, "  a hook that waits is answered: CONTINUE if healthy, ROLLBACK if unhealthy")
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use common::duration::human;
+use common::failure::Kind;
 use common::markdown::{block, code, escape, prose, table};
 use common::report::{Report, Verdict as Answer};
 use serde_json::{Map, Value, json};
@@ -10,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::ACTION;
 use crate::config::Config;
 use crate::effects::{GateOutcome, Outcome};
+use crate::pause::{Answered, Pause, Reply};
 use crate::plan::{Check, Plan};
 use crate::tally::{Tally, Verdict};
 
@@ -34,7 +36,7 @@ pub(crate) fn report(config: &Config, outcome: &Outcome) -> Report {
         outcome.gates.iter().map(|gate| (gate.gate.name.clone(), json!(gate.verdict.result()))).collect();
     Report {
         result,
-        verdict: worst.map_or(Answer::Good, |worst| answer(config, worst)),
+        verdict: culprit(outcome).map_or(Answer::Good, |culprit| answer(config, culprit)),
         outputs: vec![("verdicts", Value::Object(verdicts).to_string())],
         json: json!({
             "result": result,
@@ -48,34 +50,78 @@ pub(crate) fn report(config: &Config, outcome: &Outcome) -> Report {
     }
 }
 
-fn answer(config: &Config, worst: &GateOutcome) -> Answer {
-    let (why, hint) = explain(config, worst);
-    match worst.verdict {
-        _ if worst.is_cancelled => Answer::Cancelled { why, hint },
-        Verdict::Pass | Verdict::Warn => Answer::Good,
-        Verdict::NoData | Verdict::Error | Verdict::Fail => Answer::Bad { why, hint },
+/// Who is told of: a service whose hook could not be answered before all others, then the worst.
+fn culprit(outcome: &Outcome) -> Option<&GateOutcome> {
+    outcome.gates.iter().max_by_key(|gate| (matches!(gate.answered, Answered::Failed(..)), gate.verdict))
+}
+
+fn answer(config: &Config, gate: &GateOutcome) -> Answer {
+    let (why, hint) = explain(config, gate);
+    match (&gate.answered, gate.verdict) {
+        (Answered::Failed(_, failure), _) => Answer::Broken { kind: failure.kind, why, hint },
+        _ if gate.is_cancelled => Answer::Cancelled { why, hint },
+        (_, Verdict::Pass | Verdict::Warn) => Answer::Good,
+        (_, Verdict::NoData | Verdict::Error | Verdict::Fail) => Answer::Bad { why, hint },
     }
 }
 
-/// Why a service did not pass, and what to do about it.
+/// Whether a service is as it was asked for, and so was what was to be done about it.
+fn is_good(gate: &GateOutcome) -> bool {
+    gate.verdict <= Verdict::Warn && !gate.is_cancelled && !matches!(gate.answered, Answered::Failed(..))
+}
+
+/// Why a service did not pass, or its hook was not answered, and what to do about it.
 fn explain(config: &Config, gate: &GateOutcome) -> (String, String) {
-    let name = &gate.gate.name;
-    if gate.is_cancelled {
-        let why = format!("`{name}`: cancelled before it was decided");
-        return (why, "run the action again: a gate that has not seen enough opens for nobody".to_owned());
-    }
-    let why = format!("`{name}` is {}: {}", gate.verdict.result(), findings(gate));
-    let hint = match gate.verdict {
-        Verdict::Pass | Verdict::Warn => "nothing is to be done".to_owned(),
-        Verdict::Fail => "look at the service's log and events; to put back what ran before, deploy the commit before".to_owned(),
-        Verdict::Error => {
+    let (name, result) = (&gate.gate.name, gate.verdict.result());
+    let why = match gate.verdict {
+        _ if gate.is_cancelled => format!("`{name}`: cancelled before it was decided"),
+        Verdict::Pass | Verdict::Warn => format!("`{name}` is {result}"),
+        Verdict::NoData | Verdict::Error | Verdict::Fail => format!("`{name}` is {result}: {}", findings(gate)),
+    };
+    let why = [Some(why), of_the_hook(gate)].into_iter().flatten().collect::<Vec<_>>().join(". ");
+    (why, next_step(config, gate))
+}
+
+fn next_step(config: &Config, gate: &GateOutcome) -> String {
+    match (&gate.answered, gate.verdict) {
+        (Answered::Failed(_, failure), _) => {
+            failure.hint.clone().unwrap_or_else(|| "run the action again while the hook still waits".to_owned())
+        }
+        _ if gate.is_cancelled => "run the action again: a gate that has not seen enough opens for nobody".to_owned(),
+        (Answered::Given(Reply::Rollback), _) => {
+            "ECS puts back what ran before: mend the cause, which the service's log and events tell, and deploy again".to_owned()
+        }
+        (_, Verdict::Pass | Verdict::Warn) => "nothing is to be done".to_owned(),
+        (_, Verdict::Fail) => {
+            "look at the service's log and events; to put back what ran before, deploy the commit before".to_owned()
+        }
+        (_, Verdict::Error) => {
             "check that the runner reaches what it could not look at: the URL, its DNS name and security groups, or the role's permissions".to_owned()
         }
-        Verdict::NoData => {
+        (_, Verdict::NoData) if gate.pause.as_ref().is_some_and(Pause::is_shared) => {
+            "the version before still answers: ask the new one at an address of its own (the input `url`: that of a test listener), give the input `timeout` more time, or answer the hook yourself".to_owned()
+        }
+        (_, Verdict::NoData) => {
             format!("it was not decided within {}: look at the service, or give the input `timeout` more time", human(config.timeout))
         }
-    };
-    (why, hint)
+    }
+}
+
+/// What became of the hook that the deployment waits at.
+fn of_the_hook(gate: &GateOutcome) -> Option<String> {
+    let pause = gate.pause.as_ref()?;
+    let (hook, unless_answered) = (&pause.hook.id, pause.unless_answered());
+    Some(match &gate.answered {
+        Answered::Given(reply) => format!("Hook {hook} is answered with {reply}"),
+        Answered::Failed(reply, failure) if failure.kind == Kind::Refused => {
+            format!("Hook {hook} could not be answered with {reply}: {}", failure.error.root_cause())
+        }
+        Answered::Failed(reply, failure) => {
+            let why = failure.error.root_cause();
+            format!("Hook {hook} could not be answered with {reply}: {why}. {unless_answered}")
+        }
+        Answered::Nothing => format!("Hook {hook} is not answered: {unless_answered}"),
+    })
 }
 
 /// What was found where the verdict comes from. Checks that found the same share a sentence.
@@ -100,6 +146,7 @@ fn findings(gate: &GateOutcome) -> String {
 
 fn summary(config: &Config, outcome: &Outcome, result: &str) -> String {
     let sign = match result {
+        "healthy" | "degraded" if !outcome.gates.iter().all(is_good) => "❌",
         "healthy" => "✅",
         "degraded" => "⚠️",
         "unhealthy" => "❌",
@@ -108,7 +155,7 @@ fn summary(config: &Config, outcome: &Outcome, result: &str) -> String {
     let commit = config.commit.as_ref().map(|commit| format!(" with {}", code(commit.short()))).unwrap_or_default();
     let (place, took) = (in_environment(config), human(outcome.took));
     let mut text = format!("### {sign} {}: {result}{commit}{place} after {took}\n\n", ACTION.name);
-    for gate in outcome.gates.iter().filter(|gate| gate.verdict > Verdict::Warn || gate.is_cancelled) {
+    for gate in outcome.gates.iter().filter(|gate| !is_good(gate)) {
         let (why, hint) = explain(config, gate);
         let _ = writeln!(text, "{}\n\n**Next step:** {}\n", prose(&why), prose(&hint));
     }
@@ -135,6 +182,10 @@ fn rows(gate: &GateOutcome) -> Vec<Vec<String>> {
 
 fn remarks(gate: &GateOutcome) -> String {
     let mut text = String::new();
+    if let (Some(hook), true) = (of_the_hook(gate), is_good(gate)) {
+        let name = escape(&gate.gate.name);
+        let _ = write!(text, "\n{name}: {}. Run ecs-deploy again to follow the deployment to its end.\n", prose(&hook));
+    }
     if let Some(probe) = &gate.gate.probe {
         let _ = write!(text, "\n{} was asked at {}.\n", escape(&gate.gate.name), code(&probe.url.to_string()));
     }
@@ -164,6 +215,13 @@ fn as_json(gate: &GateOutcome) -> Value {
     json!({
         "service": gate.gate.name,
         "result": gate.verdict.result(),
+        "answered": gate.answered.word(),
+        "hook": gate.pause.as_ref().map(|pause| json!({
+            "id": pause.hook.id,
+            "stage": pause.stage,
+            "expires_at": pause.hook.expires_at.map(|moment| moment.to_string()),
+            "timeout_action": pause.hook.timeout_action,
+        })),
         "url": gate.gate.probe.as_ref().map(|probe| probe.url.to_string()),
         "checks": gate.checks().map(check).collect::<Vec<_>>(),
     })

@@ -1,12 +1,13 @@
-//! What AWS says of a service: whether its deployment is complete, whether its tasks run, from which image, and whether the
-//! load balancer finds them healthy.
+//! What AWS says of a service: whether its deployment is complete or waits at a hook, whether its tasks run, from which image,
+//! and whether the load balancer finds them healthy.
 
-use common::aws::{Aws, Deployment, Service, Target};
+use common::aws::{Aws, Deployment, LoadBalancer, Service, Target};
 use common::failure::Failure;
 use common::names::{ClusterName, Digest, ServiceName};
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join};
 use serde_json::Value;
 
+use crate::pause::Pause;
 use crate::tally::Sample;
 
 /// What to ask AWS about a service.
@@ -16,37 +17,62 @@ pub(crate) struct State {
     pub(crate) service: ServiceName,
     /// The image that is to run, by digest.
     pub(crate) image: Option<String>,
-    /// The ARNs of its target groups.
-    pub(crate) target_groups: Vec<String>,
+    /// Who sends it requests.
+    pub(crate) load_balancers: Vec<LoadBalancer>,
+    /// Whether a hook that its deployment waits at is to be answered: then waiting there is as good as being complete.
+    pub(crate) answer_pause: bool,
+}
+
+/// What one look showed.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    pub(crate) samples: Vec<Sample>,
+    /// The hook that the deployment waits at.
+    pub(crate) pause: Option<Pause>,
 }
 
 impl State {
-    /// Looks once: samples for the deployment, the tasks, the image (if one is expected), and each target group.
-    pub(crate) async fn look(&self, aws: &Aws) -> Vec<Sample> {
+    /// Looks once: samples for the deployment, the tasks, the image (if one is expected), and each load balancer.
+    pub(crate) async fn look(&self, aws: &Aws) -> Look {
         let service = match aws.ecs.describe_services(&self.cluster, &[&self.service]).await {
             Ok(services) => services.into_iter().next(),
-            Err(failure) => {
-                return vec![unseen(&failure); 2 + usize::from(self.image.is_some()) + self.target_groups.len()];
-            }
+            Err(failure) => return self.all(&unseen(&failure)),
         };
         let primary = service.as_ref().and_then(|service| Some((service, service.primary()?)));
         let Some((service, primary)) = primary else {
-            let gone = Sample::Bad("there is no such service".to_owned());
-            return vec![gone; 2 + usize::from(self.image.is_some()) + self.target_groups.len()];
+            return self.all(&Sample::Bad("there is no such service".to_owned()));
         };
-        let mut samples = vec![deployment(primary), tasks(service, primary)];
+        let (settled, pause) = match self.pause(primary, aws).await {
+            Ok(Some(pause)) => (Sample::Good(pause.to_string()), Some(pause)),
+            Ok(None) => (deployment(primary), None),
+            Err(failure) => (unseen(&failure), None),
+        };
+        let mut samples = vec![settled, tasks(service, primary, pause.as_ref())];
         if let Some(expected) = &self.image {
             samples.push(match aws.ecs.describe_task_definition(&primary.task_definition).await {
                 Ok(definition) => image(&definition, expected),
                 Err(failure) => unseen(&failure),
             });
         }
-        let groups = self.target_groups.iter().map(async |group| match aws.elb.describe_target_health(group).await {
-            Ok(found) => targets(&found, service.desired),
-            Err(failure) => unseen(&failure),
-        });
-        samples.extend(join_all(groups).await);
-        samples
+        let balancers = self.load_balancers.iter();
+        let balancers = balancers.map(|balancer| targets_behind(balancer, service.desired, pause.as_ref(), aws));
+        samples.extend(join_all(balancers).await);
+        Look { samples, pause }
+    }
+
+    /// The hook that the deployment waits at, if anybody is to answer it.
+    async fn pause(&self, primary: &Deployment, aws: &Aws) -> Result<Option<Pause>, Failure> {
+        if !self.answer_pause || primary.rollout != "IN_PROGRESS" {
+            return Ok(None);
+        }
+        let going = aws.ecs.latest_service_deployments(&self.cluster, &self.service, Some("IN_PROGRESS")).await?;
+        Ok(Pause::of(&going))
+    }
+
+    /// The same for all checks.
+    fn all(&self, sample: &Sample) -> Look {
+        let checks = 2 + usize::from(self.image.is_some()) + self.load_balancers.len();
+        Look { samples: vec![sample.clone(); checks], pause: None }
     }
 }
 
@@ -68,12 +94,14 @@ fn deployment(primary: &Deployment) -> Sample {
     }
 }
 
-fn tasks(service: &Service, primary: &Deployment) -> Sample {
+/// Where a deployment waits, all its tasks run already, unless it waits for them to be started.
+fn tasks(service: &Service, primary: &Deployment, pause: Option<&Pause>) -> Sample {
     let observed = format!("{} of {} run", primary.running, service.desired);
+    let is_on_its_way = primary.rollout == "IN_PROGRESS" && !pause.is_some_and(Pause::is_scaled_up);
     match (service.desired, primary.running) {
         (0, _) => Sample::Bad("none is wanted: the desired count is 0".to_owned()),
         (desired, running) if running >= desired => Sample::Good(observed),
-        _ if primary.rollout == "IN_PROGRESS" => Sample::Unsettled(observed),
+        _ if is_on_its_way => Sample::Unsettled(observed),
         _ => Sample::Bad(observed),
     }
 }
@@ -94,6 +122,34 @@ pub(crate) fn short_image(image: &str) -> String {
     match name.split_once('@').map(|(name, digest)| (name, digest.parse::<Digest>())) {
         Some((name, Ok(digest))) => format!("{name}@{}", digest.short()),
         _ => name.to_owned(),
+    }
+}
+
+/// What a load balancer finds. Where two target groups take turns, one of them is empty, but for the time of a deployment.
+async fn targets_behind(balancer: &LoadBalancer, desired: i32, pause: Option<&Pause>, aws: &Aws) -> Sample {
+    let alternate = async {
+        match &balancer.alternate_target_group {
+            Some(group) => aws.elb.describe_target_health(group).await,
+            None => Ok(Vec::new()),
+        }
+    };
+    match try_join(aws.elb.describe_target_health(&balancer.target_group), alternate).await {
+        Err(failure) => unseen(&failure),
+        Ok((one, other)) if pause.is_some_and(Pause::moves_traffic) => {
+            of_both(&targets(&one, desired), &targets(&other, desired))
+        }
+        Ok((one, other)) => targets(&[one, other].concat(), desired),
+    }
+}
+
+/// Each version has a target group, and which one is whose is not told: where they differ, it may be the version before that
+/// is not healthy, and mended by this one.
+fn of_both(one: &Sample, other: &Sample) -> Sample {
+    let observed = format!("{} in one target group, {} in the other", one.observed(), other.observed());
+    match (one, other) {
+        (Sample::Good(_), Sample::Good(_)) => Sample::Good(observed),
+        (Sample::Bad(_), Sample::Bad(_)) => Sample::Bad(observed),
+        _ => Sample::Unsettled(observed),
     }
 }
 
@@ -119,6 +175,7 @@ fn targets(targets: &[Target], desired: i32) -> Sample {
 
 #[cfg(test)]
 mod tests {
+    use common::aws::{LifecycleHook, ServiceDeployment};
     use serde_json::json;
 
     use super::*;
@@ -171,11 +228,34 @@ mod tests {
             (0, "COMPLETED", 0, Sample::Bad("none is wanted: the desired count is 0".into())),
         ] {
             assert_eq!(
-                tasks(&service(desired), &primary(rollout, running)),
+                tasks(&service(desired), &primary(rollout, running), None),
                 expected,
                 "{running} of {desired}, {rollout}"
             );
         }
+    }
+
+    #[test]
+    fn a_deployment_that_waits_has_its_tasks_unless_it_waits_for_them() {
+        for (stage, expected) in [
+            ("PRE_SCALE_UP", Sample::Unsettled("1 of 2 run".into())),
+            ("POST_SCALE_UP", Sample::Bad("1 of 2 run".into())),
+        ] {
+            let hook = LifecycleHook { status: "AWAITING_ACTION".into(), ..LifecycleHook::default() };
+            let waiting =
+                ServiceDeployment { stage: Some(stage.into()), hooks: vec![hook], ..ServiceDeployment::default() };
+            let pause = Pause::of(&[waiting]);
+            assert_eq!(tasks(&service(2), &primary("IN_PROGRESS", 1), pause.as_ref()), expected, "{stage}");
+        }
+    }
+
+    #[test]
+    fn while_each_version_has_a_target_group_only_what_is_true_of_both_is_certain() {
+        let (good, bad) = (Sample::Good("2 of 2".into()), Sample::Bad("0 of 2".into()));
+        let told = |one: &str, other: &str| format!("{one} in one target group, {other} in the other");
+        assert_eq!(of_both(&good, &good), Sample::Good(told("2 of 2", "2 of 2")));
+        assert_eq!(of_both(&bad, &bad), Sample::Bad(told("0 of 2", "0 of 2")));
+        assert_eq!(of_both(&good, &bad), Sample::Unsettled(told("2 of 2", "0 of 2")));
     }
 
     #[test]

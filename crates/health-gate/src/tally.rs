@@ -15,9 +15,22 @@ pub(crate) enum Sample {
     Unsettled(String),
     /// Nobody could look.
     Unseen(String),
+    /// It was the version before that answered: that speaks neither for nor against this one.
+    OfAnother(String),
 }
 
 impl Sample {
+    /// What was there.
+    pub(crate) fn observed(&self) -> &str {
+        match self {
+            Self::Good(observed)
+            | Self::Bad(observed)
+            | Self::Unsettled(observed)
+            | Self::Unseen(observed)
+            | Self::OfAnother(observed) => observed,
+        }
+    }
+
     /// What was bad may still become good.
     pub(crate) fn or_unsettled(self) -> Self {
         match self {
@@ -75,9 +88,16 @@ impl Tally {
             Sample::Bad(observed) => (0, self.bad_in_a_row + 1, self.unseen_in_a_row, observed),
             Sample::Unseen(observed) => (0, self.bad_in_a_row, self.unseen_in_a_row + 1, observed),
             Sample::Unsettled(observed) => (0, 0, 0, observed),
+            Sample::OfAnother(_) if self.has_begun() => return,
+            Sample::OfAnother(observed) => (0, 0, 0, observed),
         };
         (self.good_in_a_row, self.bad_in_a_row, self.unseen_in_a_row) = (good, bad, unseen);
         self.observed = observed;
+    }
+
+    /// Whether there is a row of looks to go on with.
+    fn has_begun(&self) -> bool {
+        self.good_in_a_row + self.bad_in_a_row + self.unseen_in_a_row > 0
     }
 
     /// Whether the last look was good.
@@ -151,7 +171,7 @@ mod tests {
     const POLICY: Policy =
         Policy { passes: NonZeroU32::MIN.saturating_add(1), failures: NonZeroU32::MIN.saturating_add(2) };
 
-    /// `+` good, `-` bad, `~` unsettled, `?` unseen.
+    /// `+` good, `-` bad, `~` unsettled, `o` of another version, `?` unseen.
     fn tally(looks: &str) -> Tally {
         let mut tally = Tally::default();
         for look in looks.chars() {
@@ -159,6 +179,7 @@ mod tests {
                 '+' => Sample::Good("good".into()),
                 '-' => Sample::Bad("bad".into()),
                 '~' => Sample::Unsettled("unsettled".into()),
+                'o' => Sample::OfAnother("of another".into()),
                 _ => Sample::Unseen("unseen".into()),
             });
         }
@@ -191,6 +212,9 @@ mod tests {
         check("--~--", Wait, NoData);
         check("+~++", Done(Pass), Pass);
         check("++---", Done(Fail), Fail);
+        check("oooooo", Wait, NoData);
+        check("o+oo+", Done(Pass), Pass);
+        check("-oo-o-", Done(Fail), Fail);
     }
 
     #[test]

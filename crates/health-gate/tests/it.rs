@@ -1,5 +1,7 @@
 //! Gates on a simulated account, with time paused: what a person and the next job get to see.
 
+mod pauses;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -88,7 +90,13 @@ async fn deploying(serves: &str) -> Stage {
     let old = push(&stage, "auth", &"a".repeat(40), "serves");
     let new = push(&stage, "auth", COMMIT, serves);
     add(&stage, "auth", &old);
-    let revision = stage.world.register_task_definition(&task_definition("auth", &new));
+    update(&stage, &new).await;
+    stage
+}
+
+/// Somebody deploys this image of `auth`.
+async fn update(stage: &Stage, digest: &str) {
+    let revision = stage.world.register_task_definition(&task_definition("auth", digest));
     let update = json!({ "cluster": "shop", "service": "auth", "taskDefinition": revision });
     let mut request = Request::new(Bytes::from(update.to_string()));
     *request.method_mut() = Method::POST;
@@ -97,7 +105,6 @@ async fn deploying(serves: &str) -> Stage {
     request.headers_mut().insert("x-amz-target", target);
     let answer = Http::over(stage.world.mount()).send(request, Duration::from_secs(1)).await;
     assert_eq!(answer.ok().map(|answer| answer.status().as_u16()), Some(200));
-    stage
 }
 
 async fn watch(stage: &Stage, inputs: &[(&str, &str)]) -> Ran {
@@ -285,6 +292,7 @@ async fn bad_input_says_what_to_do() {
         (nothing, &[("services", "auth"), ("url", "shop.example.com/health")]),
         (nothing, &[("services", "web"), ("expect", "status == 200")]),
         (nothing, &[("url", "https://shop.example.com")]),
+        (no_delivery, &[("url", "https://shop.example.com"), ("answer-pause", "true")]),
         (nothing, &[("services", "auth"), ("service", "authentication")]),
         (nothing, &[("services", "auth"), ("commit", "ffffffffffffffffffffffffffffffffffffffff")]),
         (nothing, &[("services", "[]")]),

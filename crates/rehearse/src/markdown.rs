@@ -96,14 +96,24 @@ fn cut(text: &str) -> String {
     text.chars().take(WIDEST - 1).collect::<String>() + "…"
 }
 
-/// The bars of a Gantt chart whose lines are `name :from, to` or `name :crit, from, to`, in seconds.
+/// The bars of a Gantt chart whose lines are `name :from, to` or `name :crit, from, to`, in seconds, under `section name`.
 fn gantt(lines: &[&str]) -> Vec<String> {
-    let bars: Vec<(&str, usize, usize, bool)> = lines.iter().filter_map(|line| bar(line)).collect();
+    let mut section = "";
+    let mut bars: Vec<(String, usize, usize, bool)> = Vec::new();
+    for line in lines {
+        match (line.trim().strip_prefix("section "), bar(line)) {
+            (Some(name), _) => section = name,
+            (None, Some((name, from, to, is_critical))) => {
+                bars.push((format!("{section} {name}").trim().to_owned(), from, to, is_critical));
+            }
+            (None, None) => {}
+        }
+    }
     let end = bars.iter().map(|(_, _, to, _)| *to).max().unwrap_or(1).max(1);
     let name_width = bars.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0);
-    let draw = |&(name, from, to, is_critical): &(&str, usize, usize, bool)| {
+    let draw = |(name, from, to, is_critical): &(String, usize, usize, bool)| {
         let (start, length) = (from * BARS / end, ((to - from) * BARS / end).max(1));
-        let stroke = if is_critical { "▒" } else { "█" };
+        let stroke = if *is_critical { "▒" } else { "█" };
         format!("{name:<name_width$}  {}{}  {from} s to {to} s", " ".repeat(start), stroke.repeat(length))
     };
     bars.iter().map(draw).collect()
@@ -123,7 +133,7 @@ mod tests {
     #[test]
     fn a_summary_is_laid_out_for_a_terminal() {
         let markdown = "### ✅ ecs-deploy: deployed\n\n| service | from |\n| --- | --- |\n| [auth](https://x/y) | `a:1` |\n| catalog | `a \\| b` |\n\n\
-                        ```mermaid\ngantt\n  dateFormat X\n  auth :0, 2\n  web :crit, 2, 4\n```\n";
+                        ```mermaid\ngantt\n  dateFormat X\n  section auth\n  rolling out :0, 2\n  section web\n  going back :crit, 2, 4\n```\n";
         let expected = [
             " ✅ ecs-deploy: deployed",
             "",
@@ -132,8 +142,8 @@ mod tests {
             "auth     a:1",
             "catalog  a | b",
             "",
-            "auth  ████████████████████████  0 s to 2 s",
-            "web                           ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒  2 s to 4 s",
+            "auth rolling out  ████████████████████████  0 s to 2 s",
+            "web going back                            ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒  2 s to 4 s",
         ];
         assert_eq!(lay_out(markdown), expected);
     }

@@ -34,6 +34,15 @@ pub struct NewDeployment<'a> {
     pub payload: Value,
 }
 
+/// A deployment that GitHub knows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployment {
+    /// GitHub's id.
+    pub id: u64,
+    /// What is kept with it.
+    pub payload: Value,
+}
+
 /// How a deployment stands, in GitHub's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeploymentState {
@@ -97,6 +106,18 @@ impl GitHub {
             let failure = Failure::remote("GitHub answered without the deployment's id").context(format!("POST {url}"));
             Refused::Failed(failure.hint("see <https://www.githubstatus.com>"))
         })
+    }
+
+    /// The newest deployments to an environment, newest first.
+    pub async fn deployments(&self, environment: &str) -> Result<Vec<Deployment>, Refused> {
+        // Of the names that a delivery has, this is the only character that means something in a URL.
+        let environment = environment.replace('/', "%2F");
+        let url = join(&self.repository, format!("deployments?environment={environment}&per_page=30"));
+        let (_, answer) = self.request(Method::GET, &url, None, SCOPE).await?;
+        let items = answer.as_array().into_iter().flatten();
+        Ok(items
+            .filter_map(|item| Some(Deployment { id: item["id"].as_u64()?, payload: item["payload"].clone() }))
+            .collect())
     }
 
     /// Says how a deployment stands.

@@ -137,13 +137,18 @@ pub(super) fn roles_of(definitions: &[(ServiceKey, Value)]) -> Mentions<String> 
     let mut roles = Mentions::new();
     for (service, definition) in definitions {
         for place in ["executionRoleArn", "taskRoleArn"] {
-            if let Some(role) = definition[place].as_str() {
+            if let Some(role) = role_at(definition, place) {
                 let mention = Mention { service: service.clone(), place: place.to_owned() };
                 roles.entry(role.to_owned()).or_default().push(mention);
             }
         }
     }
     roles
+}
+
+/// The role that a task definition names here. A blank one is none.
+pub(super) fn role_at<'a>(definition: &'a Value, place: &str) -> Option<&'a str> {
+    definition[place].as_str().filter(|role| !role.is_empty())
 }
 
 /// The log groups that must be there: those of the `awslogs` driver, unless it is to make them. With the regions they are in,
@@ -250,6 +255,13 @@ mod tests {
         ] {
             assert_eq!(reference(value_from).is_of(id), expected, "{value_from} is of {id}");
         }
+    }
+
+    #[test]
+    fn a_blank_role_is_no_role() {
+        let definition = json!({ "executionRoleArn": "shop-execution", "taskRoleArn": "" });
+        let roles: Vec<String> = roles_of(&[("auth".parse().unwrap(), definition)]).into_keys().collect();
+        assert_eq!(roles, ["shop-execution"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::references::roles_of;
+use super::references::{role_at, roles_of};
 use super::secrets::Found;
 use super::{Finding, FindingKind, Mention, Mentions, each, unchecked};
 use crate::aws::{Aws, Denial};
@@ -56,7 +56,7 @@ pub(super) async fn check_reading(
     let mut readings: BTreeMap<(String, &str), Mentions<String>> = BTreeMap::new();
     for (service, definition) in definitions {
         let own: Vec<_> = secrets.iter().filter(|(mention, _)| mention.service == *service).collect();
-        let Some(role) = definition["executionRoleArn"].as_str() else {
+        let Some(role) = role_at(definition, "executionRoleArn") else {
             findings.extend(no_role(&own));
             continue;
         };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join;
 use serde_json::Value;
+use strsim::normalized_levenshtein;
 
 use super::references::{SecretSource, region_of, secret_name, secrets_of, without_suffix};
 use super::{Finding, Mention, Mentions, each, unchecked};
@@ -107,7 +108,9 @@ async fn check_parameters(aws: &Aws, parameters: Mentions<String>) -> Checked {
     }
     let near = near_names(aws, &missing).await;
     for (id, mentions) in missing {
-        let near = nearest(plain(&id), near.iter().map(String::as_str).filter(|near| plain(near) != plain(&id)));
+        // Names under one path are alike by that alone: most of the whole has to be the same.
+        let is_like = |near: &&str| plain(near) != plain(&id) && normalized_levenshtein(near, plain(&id)) > 0.75;
+        let near = nearest(plain(&id), near.iter().map(String::as_str).filter(is_like));
         let suggestion = near.map(|near| format!("did you mean `{near}`? otherwise ")).unwrap_or_default();
         let next_step = format!("{suggestion}create it in {}, or correct `valueFrom`", aws.region);
         checked.findings.push(Finding::blocks(format!("parameter `{id}` does not exist"), &mentions, next_step));

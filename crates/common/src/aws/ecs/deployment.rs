@@ -3,17 +3,19 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_ecs::config::Builder;
 use aws_sdk_ecs::types::{
     CreatedAt, DeploymentLifecycleHookAction, ServiceDeploymentStatus, StopServiceDeploymentStopType,
 };
 use aws_smithy_types::DateTime;
+use aws_smithy_types::retry::RetryConfig;
 use jiff::Timestamp;
 
 use super::Ecs;
 use super::service::text;
 use crate::aws::moment;
 use crate::aws::refusal::failure;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::names::{ClusterName, ServiceName};
 
 /// DescribeServiceDeployments and DescribeServiceRevisions take twenty ARNs a call.
@@ -192,15 +194,26 @@ impl Ecs {
         }
     }
 
-    /// `ecs:ContinueServiceDeployment`: answers a hook that waits, by going on or by going back.
+    /// `ecs:ContinueServiceDeployment`, one attempt: answers a hook that waits, by going on or by going back. One that does not
+    /// wait any more is refused, and so would the second attempt be after a first whose answer was lost.
     pub async fn continue_service_deployment(&self, arn: &str, hook: &str, goes_on: bool) -> Result<(), Failure> {
         let action = match goes_on {
             true => DeploymentLifecycleHookAction::Continue,
             false => DeploymentLifecycleHookAction::Rollback,
         };
         let request = self.0.continue_service_deployment().service_deployment_arn(arn).hook_id(hook).action(action);
-        request.send().await.map(|_| ()).map_err(|error| {
-            failure("ecs:ContinueServiceDeployment", format!("answer hook `{hook}` of deployment `{arn}`"), error)
+        let once = Builder::new().retry_config(RetryConfig::disabled());
+        request.customize().config_override(once).send().await.map(|_| ()).map_err(|error| {
+            let is_refused = error.as_service_error().is_some_and(|refused| {
+                refused.is_invalid_parameter_exception() || refused.is_service_deployment_not_found_exception()
+            });
+            let doing = format!("answer hook `{hook}` of deployment `{arn}`");
+            let failure = failure("ecs:ContinueServiceDeployment", doing, error);
+            match is_refused {
+                true => Failure { kind: Kind::Refused, hint: None, ..failure }
+                    .hint("somebody else answered the hook, or its time was up: look at the deployment"),
+                false => failure,
+            }
         })
     }
 }

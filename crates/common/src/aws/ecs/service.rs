@@ -96,6 +96,8 @@ pub struct ServiceEvent {
 pub struct LoadBalancer {
     /// The target group's ARN.
     pub target_group: String,
+    /// The ARN of the second target group, where there is one: blue/green, linear and canary deployments take them in turns.
+    pub alternate_target_group: Option<String>,
     /// The container that is registered.
     pub container: String,
     /// Its port.
@@ -279,11 +281,15 @@ fn service(service: &aws_sdk_ecs::types::Service) -> Service {
         message: text(event.message()),
     });
     let load_balancers = service.load_balancers().iter().filter_map(|balancer| {
+        let advanced = balancer.advanced_configuration();
         Some(LoadBalancer {
             target_group: balancer.target_group_arn()?.to_owned(),
+            alternate_target_group: advanced
+                .and_then(|advanced| advanced.alternate_target_group_arn())
+                .map(str::to_owned),
             container: text(balancer.container_name()),
             port: balancer.container_port().unwrap_or_default(),
-            can_shift: balancer.advanced_configuration().is_some(),
+            can_shift: advanced.is_some(),
         })
     });
     let breaker =
