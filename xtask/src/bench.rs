@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: the weight of the image, and what one AWS call costs each binary from its start to its end, beside a
-//! JavaScript action's least in the same run.
+//! `cargo xtask bench`: the weight of the image, what one AWS call costs each binary from its start to its end, beside a
+//! JavaScript action's least in the same run, and how many requests a release makes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::e2e::Emulated;
+use crate::e2e::{Emulated, requests};
 use crate::image::{ACTIONS, Build, TAG, architecture};
 use crate::process::{Run, program, root, say, target};
 use crate::{docker, image, tools};
@@ -37,7 +37,8 @@ pub(crate) fn run() -> Result<()> {
         let memory = contestant.memory()? / 1024.0;
         say(format!("{:<34} {:>6.1} ms {memory:>5.1} MiB", contestant.name, median.as_secs_f64() * 1e3));
     }
-    Ok(())
+    say("");
+    requests(&target().join("e2e/requests.jsonl")).run()
 }
 
 /// A program and the exit code that shows that it did what is measured.

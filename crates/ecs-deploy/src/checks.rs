@@ -48,9 +48,9 @@ fn supported(service: &Service) -> Result<&Service, Failure> {
     match service.controller.as_str() {
         "ECS" => Ok(service),
         "CODE_DEPLOY" => Err(Failure::input("its deployments are controlled by CodeDeploy (CODE_DEPLOY)")
-            .hint("move the service to the deployment controller ECS, which has blue/green, linear and canary too: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/migrate-codedeploy-to-ecs-bluegreen.html>")),
+            .hint("move the service to the deployment controller ECS, which has blue/green, linear and canary too: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/migrate-codedeploy-to-ecs-bluegreen.html")),
         other => Err(Failure::input(format!("its deployments are controlled from outside of ECS ({other})"))
-            .hint("create the service with the deployment controller ECS: an external controller alone knows its task sets <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-external.html>")),
+            .hint("create the service with the deployment controller ECS: an external controller alone knows its task sets https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-external.html")),
     }
 }
 
@@ -123,7 +123,7 @@ fn wiring(config: &Config, service: &Service) -> Option<Failure> {
             "the strategy {} has to move traffic, and its load balancer `{group}` has no second target group",
             crate::strategy::word(strategy.kind)
         ))
-        .hint("add `advancedConfiguration` (alternate target group, production listener rule, role) to the service's load balancer, or set the strategy to `rolling`: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/blue-green-deployment-implementation.html>"),
+        .hint("add `advancedConfiguration` (alternate target group, production listener rule, role) to the service's load balancer, or set the strategy to `rolling`: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/blue-green-deployment-implementation.html"),
     )
 }
 

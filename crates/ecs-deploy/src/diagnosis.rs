@@ -104,7 +104,9 @@ pub(crate) async fn diagnose(
 
 fn breaker(record: &ServiceDeployment) -> Option<String> {
     let (failed, threshold) = record.failures?;
-    let status = record.breaker.as_deref().filter(|status| *status != "DISABLED")?;
+    // One that counted nothing has nothing to say.
+    let status = record.breaker.as_deref().filter(|status| *status == "TRIGGERED" || failed > 0)?;
+    let status = Some(status).filter(|status| *status != "DISABLED")?;
     Some(format!("circuit breaker {status}: {failed} tasks failed, {threshold} may"))
 }
 

@@ -99,7 +99,7 @@ fn report(config: &Config, explained: &[Explained]) -> Report {
     let rows = explained.iter().map(|one| {
         vec![escape(one.key.as_str()), one.word.to_owned(), code(&one.tried), code(&one.runs), prose(&one.why)]
     });
-    let mut summary = format!("### 🔎 {}: how the last deployments ended\n\n{}\n\n", ACTION.name, about(config));
+    let mut summary = format!("### 🔎 {}: how the last deployments ended\n\n{}\n\n", ACTION.name, about(config, None));
     summary += &table(&["service", "result", "deployed", "runs now", "because"], &rows.collect::<Vec<_>>());
     for one in explained {
         let _ = write!(summary, "{}", diagnosis(one.key.as_str(), &one.diagnosis));

@@ -225,6 +225,11 @@ async fn compare(
     let mut known = BTreeMap::new();
     for (commit, comparison) in commits.into_iter().zip(compared) {
         match comparison {
+            Ok(Comparison::Unknown) => remarks.push(format!(
+                "whether commit {} is older than {}, which runs, is not known: GitHub does not know both of them",
+                wanted.short(),
+                commit.short(),
+            )),
             Ok(comparison) => drop(known.insert(commit.clone(), comparison)),
             Err(refused) => remarks.push(format!(
                 "whether commit {} is older than {}, which runs, cannot be found out: {}",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use common::aws::{Deployment, Service};
 use common::delivery::Strategy;
 use common::failure::Failure;
+use common::ledger::DEPLOYING;
 use common::names::{CommitSha, Digest, Secret, ServiceKey, ServiceName, TaskDefinitionRevision};
 use common::preflight::{Finding, FindingKind, SecretSource, secrets_of};
 use common::task_definition::{Source, comparable, registrable, text};
@@ -19,11 +20,16 @@ use crate::inputs::OnConflict;
 use crate::strategy::{configuration, own_time};
 use crate::wanted::Wanted;
 
+/// How far the clock of a run that wrote into the ledger may have been from AWS's.
+const SKEW: Duration = Duration::from_mins(10);
+
 /// What will be done.
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// In waves: those of a later wave come after all of an earlier one.
     pub(crate) waves: Vec<Vec<Change>>,
+    /// The release that it brings (back): `release 2, commit 0123456`.
+    pub(crate) goal: Option<String>,
     /// What a reader should know of the whole.
     pub(crate) remarks: Vec<String>,
 }
@@ -37,6 +43,9 @@ pub(crate) struct Change {
     pub(crate) from: Option<TaskDefinitionRevision>,
     /// What there is to go back to; `None` if no deployment of it ever came to a good end.
     pub(crate) good: Option<TaskDefinitionRevision>,
+    /// What ECS goes back to by itself. Another one than `good` where an earlier release was cut off after this service: that
+    /// release is brought to its end by this run, or goes back as a whole.
+    pub(crate) completed: Option<TaskDefinitionRevision>,
     pub(crate) step: Step,
     /// The id of the deployment that ECS works towards now.
     pub(crate) primary: Option<String>,
@@ -138,7 +147,17 @@ pub(crate) fn plan(
         Operation::Rotate { secret, value } => using(secret, value.as_ref(), facts, waves)?,
         _ => waves,
     };
-    Ok(Plan { waves, remarks })
+    Ok(Plan { waves, goal: goal(config, facts), remarks })
+}
+
+fn goal(config: &Config, facts: &Facts) -> Option<String> {
+    let release = facts.release.as_ref()?;
+    let of = match &config.operation {
+        Operation::Promote { from, .. } => format!(" of {from}"),
+        _ => String::new(),
+    };
+    let commit = release.commit.as_ref().map(|commit| format!(", commit {}", commit.short())).unwrap_or_default();
+    Some(format!("release {}{of}{commit}", release.release))
 }
 
 fn change(
@@ -171,12 +190,20 @@ fn change(
     if !findings.refusals.is_empty() {
         return Err(findings.refusals);
     }
+    let good = match before_the_unfinished(config, target, service, all) {
+        Some(before) if !matches!(&step, Step::Deploy(revision) if *revision == before) => {
+            findings.remarks.push(format!("the last release has not ended: should this one fail, it goes back to {}", before.short()));
+            Some(before)
+        }
+        _ => facts.good.clone(),
+    };
     let configuration = config.strategy.as_ref().filter(|_| starts_a_deployment(&step));
     let configuration = configuration.and_then(|strategy| configuration_of(service, strategy));
     Ok(Change {
         key: target.key.clone(),
         service: target.service.clone(),
-        good: facts.good.clone(),
+        good,
+        completed: facts.good.clone(),
         from,
         primary: service.primary().map(|primary| primary.id.clone()),
         desired: u32::try_from(service.desired).unwrap_or_default(),
@@ -194,6 +221,23 @@ fn change(
         remarks: findings.remarks,
         step,
     })
+}
+
+/// What a service ran before a release that was cut off and updated it: `None` if there is no such release.
+fn before_the_unfinished(
+    config: &Config,
+    target: &Target,
+    service: &Service,
+    facts: &Facts,
+) -> Option<TaskDefinitionRevision> {
+    if !matches!(config.operation, Operation::Deploy | Operation::Promote { .. }) {
+        return None;
+    }
+    let entry = facts.latest.as_ref().filter(|latest| latest.outcome == DEPLOYING)?;
+    let before = &entry.services.get(&target.key)?.task_definition;
+    let (family, running) = service.task_definition.rsplit_once('/')?;
+    let is_since = service.primary()?.created_at.is_some_and(|at| at + SKEW >= entry.at);
+    (is_since && running != before).then(|| format!("{family}/{before}").parse().ok())?
 }
 
 fn configuration_of(service: &Service, strategy: &Strategy) -> Option<Value> {
@@ -265,6 +309,7 @@ fn creation(config: &Config, target: &Target, definition: Value) -> Result<Chang
         service: target.service.clone(),
         from: None,
         good: None,
+        completed: None,
         primary: None,
         desired: 0,
         configuration: None,
@@ -337,6 +382,9 @@ fn using(
 
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(goal) = &self.goal {
+            writeln!(formatter, "to {goal}")?;
+        }
         for (index, wave) in self.waves.iter().enumerate() {
             if self.waves.len() > 1 {
                 writeln!(formatter, "wave {}", index + 1)?;

@@ -4,7 +4,7 @@
 use common::aws::{Aws, Service};
 use common::edges::Edges;
 use common::failure::Failure;
-use common::github::{DeploymentState, DeploymentStatus};
+use common::github::{DeploymentState, DeploymentStatus, GitHub, Refused};
 use common::inputs;
 use common::ledger::{DEPLOYING, Entry, Ledger, Placed};
 use common::lock::Lock;
@@ -37,8 +37,32 @@ async fn tell(config: &Config, left: &Left, aws: &Aws, edges: &Edges) -> Result<
     edges.runner.say("the run was cut off; this is how things stand:");
     services.iter().for_each(|service| edges.runner.say(format!("{}: {}", service.name, stands(service))));
     let ledger = write_down(config, left, &services, aws, edges).await;
+    let github = match edges.github(&config.github_token) {
+        Some(github) => close(config, left, &services, &github, edges).await.map_err(Failure::from),
+        None => Ok(()),
+    };
+    ledger.and(github)
+}
+
+/// Closes what GitHub shows as going on.
+async fn close(
+    config: &Config,
+    left: &Left,
+    services: &[Service],
+    github: &GitHub,
+    edges: &Edges,
+) -> Result<(), Refused> {
+    let Some(environment) = &config.environment else { return Ok(()) };
     for announced in &left.announced {
-        let Some(github) = edges.github(&config.github_token) else { break };
+        let id = match announced.id {
+            Some(id) => Some(id),
+            // The run was cut off before it heard of it.
+            None => {
+                let known = github.deployments(&format!("{environment}/{}", announced.service)).await?;
+                known.into_iter().find(|known| known.payload == state::mark(edges)).map(|known| known.id)
+            }
+        };
+        let Some(id) = id else { continue };
         let target = config.targets().find(|target| target.key == announced.service);
         let service = target.and_then(|target| services.iter().find(|service| service.name == target.service.as_str()));
         let status = DeploymentStatus {
@@ -47,9 +71,9 @@ async fn tell(config: &Config, left: &Left, aws: &Aws, edges: &Edges) -> Result<
             log_url: config.run_url.as_deref(),
             environment_url: announced.url.as_deref(),
         };
-        github.create_deployment_status(announced.id, status).await?;
+        github.create_deployment_status(id, status).await?;
     }
-    ledger
+    Ok(())
 }
 
 /// Ends the entry that the run began, with what ECS shows.

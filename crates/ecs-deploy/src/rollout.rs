@@ -109,7 +109,7 @@ fn by_record(record: &ServiceDeployment, ours: Option<&Deployment>, service: &Se
         "STOPPED" => Sight::Failed { why: why() },
         // The circuit breaker opened, and there is nothing to go back to: ECS leaves it like this for ever
         // (hashicorp/terraform-provider-aws#19519).
-        "IN_PROGRESS" => {
+        "IN_PROGRESS" | "STOP_REQUESTED" => {
             match (record.awaits(), ours.filter(|ours| ours.status == "PRIMARY" && ours.rollout == "FAILED")) {
                 (Some(hook), _) => Sight::Paused { hook: hook.id.clone(), until: hook.expires_at },
                 (None, Some(ours)) => Sight::Doomed { why: reason(ours) },

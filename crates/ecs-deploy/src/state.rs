@@ -5,6 +5,7 @@ use common::failure::Failure;
 use common::lock::Claim;
 use common::names::ServiceKey;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 const LOCK: &str = "lock";
 const ANNOUNCED: &str = "deployments";
@@ -16,7 +17,8 @@ const RELEASED: &str = "released";
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Announced {
     pub(crate) service: ServiceKey,
-    pub(crate) id: u64,
+    /// GitHub's id; `None` as long as it has not answered.
+    pub(crate) id: Option<u64>,
     pub(crate) url: Option<String>,
 }
 
@@ -37,7 +39,13 @@ pub(crate) fn claim(edges: &Edges, claim: &Claim) -> Result<(), Failure> {
     edges.runner.state(LOCK, &claim.to_state()?)
 }
 
-/// Keeps what GitHub was told.
+/// What tells this run's deployments on GitHub from those of others.
+pub(crate) fn mark(edges: &Edges) -> Value {
+    let variable = |name| edges.runner.environment().get(name);
+    json!({ "run": variable("GITHUB_RUN_ID"), "attempt": variable("GITHUB_RUN_ATTEMPT") })
+}
+
+/// Keeps what GitHub is told, before it is told.
 pub(crate) fn announced(edges: &Edges, announced: &[Announced]) -> Result<(), Failure> {
     edges.runner.state(ANNOUNCED, &serde_json::to_string(announced).map_err(Failure::bug)?)
 }

@@ -6,6 +6,7 @@ use common::report::Verdict;
 
 use crate::config::Config;
 use crate::effects::{Back, Fate, Flight};
+use crate::plan::Step;
 
 /// Of several words the gravest is the release's.
 const BY_GRAVITY: [&str; 11] = [
@@ -58,8 +59,15 @@ pub(crate) fn outcome(flights: &[Flight]) -> &'static str {
 pub(crate) fn because(flight: &Flight) -> String {
     let to = flight.to.as_ref().map_or("a new revision", |to| to.short());
     match &flight.fate {
-        Fate::NotStarted => "an earlier one failed, or the run was cancelled".to_owned(),
+        Fate::Deployed if flight.back == Back::No && let Step::Scale(desired) = flight.change.step => {
+            format!("{desired} tasks run")
+        }
+        Fate::NotStarted | Fate::Unchanged if flight.back != Back::No => "another service of the release failed".to_owned(),
+        Fate::NotStarted => "another service of the release failed, or the run was cancelled".to_owned(),
         Fate::Unchanged => "it runs what it should".to_owned(),
+        Fate::Deployed if flight.back == Back::No && flight.change.desired == 0 && flight.change.from.is_some() => {
+            format!("{to} is what it is to run: its desired count is 0")
+        }
         Fate::Deployed if flight.back == Back::No => format!("{to} runs"),
         Fate::Deployed => "another service of the release failed".to_owned(),
         Fate::Going => "another service of the release failed first".to_owned(),
@@ -104,12 +112,22 @@ fn guilt(flight: &Flight) -> u8 {
 fn explain(flight: &Flight, flights: &[Flight], config: &Config) -> (String, String) {
     let (key, to) = (&flight.change.key, flight.to.as_ref().map_or("a new revision", |to| to.short()));
     let good = flight.change.good.as_ref().map_or("what ran before", |good| good.short());
-    let cause = flight.diagnosis.causes.first().map(|cause| format!(": {}", cause.text)).unwrap_or_default();
+    let (scaled_to, scaled_from) = match flight.change.step {
+        Step::Scale(desired) => (Some(desired), flight.change.desired),
+        _ => (None, 0),
+    };
+    // Where no task ended, what ECS says comes closest to a reason: that there is no room, for one.
+    let cause = flight.diagnosis.causes.first().map(|cause| &cause.text);
+    let cause = cause.or(flight.diagnosis.events.last().filter(|_| matches!(flight.fate, Fate::TimedOut)));
+    let cause = cause.map(|cause| format!(": {}", cause.trim_end_matches('.'))).unwrap_or_default();
     let mut why = match &flight.fate {
         Fate::Failed { why } if cause.is_empty() || why.contains(cause.trim_start_matches(": ")) => {
             format!("`{key}`: {to} failed: {why}")
         }
         Fate::Failed { why } => format!("`{key}`: {to} failed{cause} ({why})"),
+        Fate::TimedOut if let Some(desired) = scaled_to => {
+            format!("`{key}`: {desired} tasks did not get ready within {}{cause}", human(config.timeout))
+        }
         Fate::TimedOut => format!("`{key}`: {to} did not get ready within {}{cause}", human(config.timeout)),
         Fate::Cancelled | Fate::Going => format!("`{key}`: cancelled while {to} was being deployed"),
         Fate::NotStarted => format!("cancelled before `{key}` was begun"),
@@ -119,6 +137,7 @@ fn explain(flight: &Flight, flights: &[Flight], config: &Config) -> (String, Str
     };
     why += &match &flight.back {
         Back::No => String::new(),
+        Back::Done if scaled_to.is_some() => format!(". It has {scaled_from} tasks again"),
         Back::Done => format!(". {good} runs again"),
         Back::Asked => format!(". ECS was asked to go back to {good}"),
         Back::Failed { why } => format!(". Going back to {good} failed too: {why}"),

@@ -41,10 +41,12 @@ async fn a_task_definition_that_is_not_json_or_uses_an_unknown_variable() {
 #[tokio::test(start_paused = true)]
 async fn an_image_that_nobody_pushed_and_a_service_that_is_not_there() {
     let stage = shop("serves");
+    let nobody_pushed = COMMIT.replace('0', "f");
+    assert_snapshot!(check(&stage, &[("commit", &nobody_pushed)], 2).await);
     stage.file("delivery.toml", DELIVERY.replace("container = \"app\"", "container = \"app\"\nservice = \"login\""));
-    assert_snapshot!(check(&stage, &[("commit", &COMMIT.replace('0', "f"))], 2).await);
-    stage.file("delivery.toml", DELIVERY);
-    assert_snapshot!(check(&stage, &[("commit", &COMMIT.replace('0', "f"))], 2).await);
+    assert_snapshot!(check(&stage, &[], 2).await);
+    let both = deploy(&stage, &[("commit", &nobody_pushed)]).await;
+    assert_snapshot!(both.annotations().join("\n"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,12 +4,14 @@
 
 #![expect(clippy::expect_used, reason = "a test's furniture has nobody to tell but the test")]
 
+mod line;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_smithy_async::time::TimeSource;
 use clap::Parser;
@@ -21,8 +23,11 @@ use common::manifest::Action;
 use common::report::Report;
 use common::runner::{Environment, Runner};
 use common::stop::{Stop, Stopper};
+use serde_json::Value;
 use tempfile::TempDir;
 use world::World;
+
+use line::Line;
 
 /// The commit that the event is about.
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -36,6 +41,8 @@ pub struct Stage {
     stop: Stop,
     folder: Arc<TempDir>,
     environment: BTreeMap<String, String>,
+    line: Line,
+    skew: Skew,
     last: Mutex<Option<Last>>,
 }
 
@@ -68,7 +75,8 @@ impl Stage {
         fs::create_dir(folder.path().join("workspace")).expect("a workspace");
         let (stopper, stop) = Stop::new();
         let (world, environment, folder) = (World::new(), BTreeMap::new(), Arc::new(folder));
-        let mut stage = Self { world, stopper, stop, folder, environment, last: Mutex::default() };
+        let (line, skew, last) = (Line::default(), Skew::default(), Mutex::default());
+        let mut stage = Self { world, stopper, stop, folder, environment, line, skew, last };
         let workspace = stage.workspace().display().to_string();
         for (name, value) in [
             ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
@@ -96,7 +104,8 @@ impl Stage {
     pub fn another_run(&self) -> Self {
         let (stopper, stop) = Stop::new();
         let (world, folder, environment) = (self.world.clone(), Arc::clone(&self.folder), self.environment.clone());
-        let mut stage = Self { world, stopper, stop, folder, environment, last: Mutex::default() };
+        let (line, skew, last) = (Line::default(), self.skew, Mutex::default());
+        let mut stage = Self { world, stopper, stop, folder, environment, line, skew, last };
         let number = self.environment.get("GITHUB_RUN_ID").and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
         stage.set("GITHUB_RUN_ID", &(number + 1).to_string());
         stage
@@ -105,6 +114,27 @@ impl Stage {
     /// Sets an environment variable of the runner; blank unsets it.
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Has the runner's clock go wrong: ahead of the world's by so much.
+    pub fn clock_is_ahead(&mut self, by: Duration) {
+        self.skew = Skew { ahead: by, behind: Duration::ZERO };
+    }
+
+    /// Has the runner's clock go wrong: behind the world's by so much.
+    pub fn clock_is_behind(&mut self, by: Duration) {
+        self.skew = Skew { ahead: Duration::ZERO, behind: by };
+    }
+
+    /// Tells of each request of this run, by its number (from one), before it reaches the world.
+    pub fn on_request(&self, asked: impl Fn(usize) + Send + Sync + 'static) {
+        self.line.on_request(asked);
+    }
+
+    /// Tells of each answer in JSON that this run gets, by its operation (`DescribeServices`), and lets it be changed: for what
+    /// AWS may answer and the world does not.
+    pub fn on_answer(&self, answered: impl Fn(&str, &mut Value) + Send + Sync + 'static) {
+        self.line.on_answer(answered);
     }
 
     /// Writes a file into the checkout.
@@ -171,18 +201,30 @@ impl Stage {
         Edges {
             runner: Runner::new(environment, Box::new(page.clone())),
             stop: stop.clone(),
-            http: Http::over(self.world.mount()).by_clock(WorldClock(self.world.clone())),
+            http: Http::over(self.line.to(&self.world))
+                .by_clock(RunnersClock { world: self.world.clone(), skew: self.skew }),
         }
     }
 }
 
-/// Whoever looks at the clock on the stage sees the world's: the SDK would think its own wrong otherwise.
+/// Whoever looks at the clock on the stage sees the world's, as far as the runner's is right: the SDK would think its own
+/// wrong otherwise.
 #[derive(Debug)]
-struct WorldClock(World);
+struct RunnersClock {
+    world: World,
+    skew: Skew,
+}
 
-impl TimeSource for WorldClock {
+/// How wrong the runner's clock is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Skew {
+    ahead: Duration,
+    behind: Duration,
+}
+
+impl TimeSource for RunnersClock {
     fn now(&self) -> SystemTime {
-        self.0.now().into()
+        SystemTime::from(self.world.now()) + self.skew.ahead - self.skew.behind
     }
 }
 

@@ -17,6 +17,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use self::ministack::Ministack;
+pub(crate) use self::models::requests;
 use self::monorepo::Monorepo;
 use self::registry_name::RegistryName;
 use self::stage::Stage;

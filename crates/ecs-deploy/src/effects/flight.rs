@@ -8,7 +8,7 @@ use common::names::TaskDefinitionRevision;
 use jiff::Timestamp;
 
 use crate::diagnosis::Diagnosis;
-use crate::plan::Change;
+use crate::plan::{Change, Step};
 use crate::rollout::{Rollout, Sight};
 
 /// The phase of a service that runs what it should: nothing happens in it, unless it goes back.
@@ -120,9 +120,20 @@ impl Flight {
         matches!(self.fate, Fate::Going)
     }
 
-    /// Whether this run changed it, so that there is something to put back.
+    /// Whether this run changed it.
     pub(crate) fn is_touched(&self) -> bool {
-        !self.phases.is_empty() && !matches!(self.fate, Fate::NotStarted | Fate::Unchanged)
+        self.is_begun() || self.back != Back::No
+    }
+
+    /// Whether this run took it on its way.
+    fn is_begun(&self) -> bool {
+        // A task definition alone runs nowhere.
+        self.phases.iter().any(|(_, phase)| phase != "registered") && !matches!(self.fate, Fate::NotStarted | Fate::Unchanged)
+    }
+
+    /// Whether there is something to put back: this run changed it, or one before that was cut off.
+    pub(super) fn has_to_go_back(&self) -> bool {
+        self.is_begun() || self.change.good != self.change.completed
     }
 
     /// Whether it runs what it should.
@@ -135,17 +146,28 @@ impl Flight {
         !matches!(self.fate, Fate::Unchanged | Fate::Deployed | Fate::NotStarted)
     }
 
-    /// When it began, counted from the beginning of the release.
+    /// When it began, counted from the beginning of the release. A task definition may be registered long before.
     pub(crate) fn began(&self) -> Duration {
-        self.phases.first().map_or(self.ended, |(at, _)| *at)
+        let updated = self.phases.iter().find(|(_, phase)| phase == "updated");
+        updated.or(self.phases.first()).map_or(self.ended, |(at, _)| *at)
+    }
+
+    /// What it ran before: of a deployment that was on its way already, what that one replaces.
+    pub(crate) fn stood(&self) -> Option<&TaskDefinitionRevision> {
+        match self.change.step {
+            Step::Attach(_) => self.change.good.as_ref(),
+            _ => self.change.from.as_ref(),
+        }
     }
 
     /// What it runs now, as far as this run knows.
-    pub(crate) fn runs(&self) -> Option<&TaskDefinitionRevision> {
-        match (&self.back, self.to.as_ref().filter(|_| self.is_touched())) {
-            (Back::Done | Back::Asked, _) => self.change.good.as_ref(),
-            (_, Some(to)) if !matches!(self.fate, Fate::Superseded { .. }) => Some(to),
-            _ => self.change.from.as_ref(),
+    pub(crate) fn runs(&self) -> Option<TaskDefinitionRevision> {
+        match (&self.back, &self.fate, &self.to) {
+            (Back::Done | Back::Asked, ..) => self.change.good.clone(),
+            (Back::ScaledToZero, ..) => None,
+            (_, Fate::Superseded { by }, _) => by.parse().ok(),
+            (_, _, Some(to)) if self.is_begun() => Some(to.clone()),
+            _ => self.change.from.clone(),
         }
     }
 

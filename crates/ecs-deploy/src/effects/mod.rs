@@ -1,5 +1,5 @@
-//! Doing it: wave by wave, register, update, watch; and back again, all of it, when one of them fails. Total: whatever happens
-//! on the way is an [`Outcome`], never a `?`.
+//! Doing it: register, then update and watch, wave by wave; and back again, all of it, when one of them fails. Total: whatever
+//! happens on the way is an [`Outcome`], never a `?`.
 
 mod flight;
 mod record;
@@ -8,6 +8,7 @@ mod rotation;
 mod start;
 mod watch;
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use common::aws::Aws;
@@ -36,6 +37,8 @@ pub(crate) const LAST_WORD: Duration = Duration::from_millis(1200);
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) flights: Vec<Flight>,
+    /// The release that was to be brought (back).
+    pub(crate) goal: Option<String>,
     /// The number of the release in the ledger; `None` where there is no ledger.
     pub(crate) release: Option<u64>,
     pub(crate) took: Duration,
@@ -48,6 +51,8 @@ pub(crate) struct Release<'a> {
     edges: &'a Edges,
     lock: Option<&'a Lock>,
     registrations: Bucket,
+    /// AWS's records of deployments may not be read: nobody asks for them a second time.
+    goes_without_records: AtomicBool,
     began: Instant,
 }
 
@@ -62,16 +67,20 @@ pub(crate) async fn apply(
     edges: &Edges,
 ) -> Outcome {
     let began = Instant::now();
-    let release = Release { config, aws, edges, lock, registrations: Bucket::full(), began };
+    let (registrations, goes_without_records) = (Bucket::full(), AtomicBool::new(false));
+    let release = Release { config, aws, edges, lock, registrations, goes_without_records, began };
     let mut record = Record::begin(config, facts, &plan, aws, edges).await;
     let mut rotation = Rotation::Nothing;
-    let waves = plan.waves.len();
+    let (waves, goal) = (plan.waves.len(), plan.goal);
     let flights = plan.waves.into_iter().enumerate();
     let mut flights: Vec<Flight> =
         flights.flat_map(|(wave, changes)| changes.into_iter().map(move |change| Flight::of(change, wave))).collect();
     match Rotation::write(config, facts, aws).await {
         Ok(written) => rotation = written,
         Err(failure) => flights.iter_mut().take(1).for_each(|flight| flight.fate = Fate::Broken(failure.again())),
+    }
+    if flights.iter().all(|flight| !flight.holds_up()) {
+        release.register_all(&mut flights).await;
     }
     for wave in 0..waves {
         if edges.stop.is_raised() || flights.iter().any(Flight::holds_up) {
@@ -86,7 +95,7 @@ pub(crate) async fn apply(
         true => drop(within(LAST_WORD, record.end(&flights)).await),
         false => record.end(&flights).await,
     }
-    Outcome { flights, release: number, took: began.elapsed() }
+    Outcome { flights, goal, release: number, took: began.elapsed() }
 }
 
 impl Release<'_> {

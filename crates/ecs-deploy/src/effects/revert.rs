@@ -1,5 +1,7 @@
 //! Putting things back: all that the release updated, the last wave first, and watched to its end.
 
+use std::time::Duration;
+
 use common::aws::{Service, Stopped, Update};
 use common::failure::{Failure, Kind};
 use common::names::TaskDefinitionRevision;
@@ -13,17 +15,20 @@ use crate::inputs::OnFirstFailure;
 use crate::plan::Step;
 use crate::rollout::{Rollout, Seen, Sight, judge};
 
+/// What a way back gets at least: a run that was given little time to deploy has to see what became of it nevertheless.
+const LEAST_TIME_BACK: Duration = Duration::from_secs(10 * 60);
+
 impl Release<'_> {
     /// Puts back all that this release updated, the last wave first, and watches that to its end.
     pub(super) async fn go_back(&self, flights: &mut [Flight]) {
-        let last = flights.iter().filter(|flight| flight.is_touched()).map(|flight| flight.wave).max().unwrap_or(0);
+        let last = flights.iter().filter(|flight| flight.has_to_go_back()).map(|flight| flight.wave).max().unwrap_or(0);
         for wave in (0..=last).rev() {
             if let Err(failure) = self.confirm_lock().await {
                 self.edges.runner.say(format!("nothing more is put back: {failure}"));
                 return;
             }
             let mut in_wave: Vec<&mut Flight> =
-                flights.iter_mut().filter(|flight| flight.wave == wave && flight.is_touched()).collect();
+                flights.iter_mut().filter(|flight| flight.wave == wave && flight.has_to_go_back()).collect();
             join_all(in_wave.iter_mut().map(|flight| self.turn(flight))).await;
             join_all(in_wave.iter_mut().map(|flight| self.diagnose(flight))).await;
             self.watch_back(&mut in_wave).await;
@@ -32,7 +37,7 @@ impl Release<'_> {
 
     /// The run is cancelled: everything is asked to go back at once, and nobody waits.
     pub(super) async fn recall(&self, flights: &mut [Flight]) {
-        let touched = flights.iter_mut().filter(|flight| flight.is_touched());
+        let touched = flights.iter_mut().filter(|flight| flight.has_to_go_back());
         let asked = join_all(touched.map(|flight| async {
             self.turn(flight).await;
             if flight.way.is_some() {
@@ -41,12 +46,16 @@ impl Release<'_> {
         }));
         if within(LAST_CALL, asked).await.is_none() {
             self.edges.runner.say("not every request to go back was answered in time");
+            // It was made all the same: nobody knows what became of it, and ECS may well go back.
+            let unanswered = flights.iter_mut().filter(|flight| flight.has_to_go_back() && flight.back == Back::No);
+            unanswered.for_each(|flight| flight.back = Back::Asked);
         }
     }
 
     /// Finds out why a service failed, while it is on its way back.
     async fn diagnose(&self, flight: &mut Flight) {
-        if let (Some(rollout), false) = (&flight.rollout, matches!(flight.fate, Fate::Deployed | Fate::Going)) {
+        let is_well = matches!(flight.fate, Fate::Deployed | Fate::Going | Fate::Superseded { .. });
+        if let (Some(rollout), false) = (&flight.rollout, is_well) {
             let found =
                 diagnose(self.aws, &self.config.cluster, &flight.change.service, rollout, flight.record.as_ref());
             flight.diagnosis = found.await;
@@ -74,11 +83,13 @@ impl Release<'_> {
             self.update_back(flight, Update { desired_count: Some(desired), ..Update::default() }).await?;
             return Ok(Some(Way::Rescale(desired)));
         }
+        // Whether what ECS goes back to by itself is where this service belongs.
+        let ecs_would = flight.change.good == flight.change.completed;
         match (&flight.sight, &flight.fate) {
             // Whoever took our place decides what runs.
             (Sight::Superseded { .. }, _) => return Ok(None),
             (Sight::GoingBack { .. }, _) => return Ok(Some(Way::Recall)),
-            (Sight::WentBack { .. }, _) => {
+            (Sight::WentBack { .. }, _) if ecs_would => {
                 flight.back = Back::Done;
                 return Ok(None);
             }
@@ -87,13 +98,13 @@ impl Release<'_> {
                 return Ok(None);
             }
             // Nothing was updated: a task definition alone runs nowhere.
-            (_, Fate::Broken(_)) if flight.rollout.is_none() => return Ok(None),
+            (_, Fate::Broken(_)) if flight.rollout.is_none() && ecs_would => return Ok(None),
             _ => {}
         }
-        let is_over = matches!(flight.fate, Fate::Deployed);
+        let is_over = matches!(flight.fate, Fate::Deployed | Fate::NotStarted | Fate::Unchanged);
         match flight.change.good.clone() {
             None => self.without_a_good_one(flight).await.map(|()| None),
-            Some(_) if !is_over && self.stop(flight).await? => Ok(Some(Way::Recall)),
+            Some(_) if ecs_would && !is_over && self.stop(flight).await? => Ok(Some(Way::Recall)),
             // It was started anew, and runs: there is nothing else to go back to.
             Some(good) if flight.to.as_ref() == Some(&good) => Ok(None),
             Some(good) => self.redeploy(flight, good).await.map(Some),
@@ -163,6 +174,7 @@ impl Release<'_> {
     /// Watches services on their way back.
     async fn watch_back(&self, flights: &mut [&mut Flight]) {
         let own_time = flights.iter().map(|flight| flight.change.own_time).max().unwrap_or_default();
+        let limit = self.config.timeout.max(LEAST_TIME_BACK) + own_time;
         let look = async || {
             let Some(looked) = self.edges.stop.unless_raised(self.look_back(flights)).await else {
                 return Ok(Judged::Wait);
@@ -171,7 +183,7 @@ impl Release<'_> {
             let is_over = flights.iter().all(|flight| flight.way.is_none());
             Ok(if is_over { Judged::Done(()) } else { Judged::Wait })
         };
-        let ended = poll(Pace::until(self.config.timeout + own_time), &self.edges.stop, look).await;
+        let ended = poll(Pace::until(limit), &self.edges.stop, look).await;
         for flight in flights.iter_mut().filter(|flight| flight.way.is_some()) {
             flight.back = match &ended {
                 Ok(Ended::TimedOut) => Back::Failed { why: "it was not back in time".to_owned() },
@@ -187,7 +199,11 @@ impl Release<'_> {
         let services = self.services(&returning).await?;
         self.read_records(&mut returning).await?;
         for flight in returning {
-            let Some(service) = services.iter().find(|service| service.name == flight.change.service.as_str()) else {
+            let service = services.iter().find(|service| service.name == flight.change.service.as_str());
+            let Some(service) = service.filter(|service| service.status == "ACTIVE") else {
+                flight.back = Back::Failed { why: "the service is not there any more".to_owned() };
+                flight.way = None;
+                flight.ended = self.began.elapsed();
                 continue;
             };
             self.say(flight, format!("going back: {} of {} tasks run", service.running, service.desired));
@@ -215,7 +231,7 @@ enum Returned {
     NotYet,
     Back(Back),
     /// ECS did not take it back: it made its way before it could be stopped (ROLLBACK_REQUESTED may end in SUCCESSFUL), or was
-    /// stopped where it was (a circuit breaker without rollback).
+    /// stopped where it was (a circuit breaker without rollback), or went back to what a run brought that was cut off.
     NeverTurned,
 }
 
@@ -237,6 +253,7 @@ fn returned(flight: &Flight, service: &Service) -> Returned {
             }
         }
         (Some(Way::Recall), Some(record)) => match record.status.as_str() {
+            "ROLLBACK_SUCCESSFUL" if flight.change.good != flight.change.completed => Returned::NeverTurned,
             "ROLLBACK_SUCCESSFUL" => Returned::Back(Back::Done),
             "SUCCESSFUL" => Returned::NeverTurned,
             "ROLLBACK_FAILED" => Returned::Back(Back::Failed { why: record.why() }),

@@ -52,6 +52,21 @@ impl Bucket {
 }
 
 impl Release<'_> {
+    /// Registers every task definition of the release: one that ECS refuses is known before any service changes.
+    pub(super) async fn register_all(&self, flights: &mut [Flight]) {
+        let registered = flights.iter_mut().map(|flight| async {
+            let definition = match &flight.change.step {
+                Step::Register(definition) | Step::Create { definition, .. } => definition.clone(),
+                Step::Keep | Step::Attach(_) | Step::Restart | Step::Deploy(_) | Step::Scale(_) => return,
+            };
+            match self.register(flight, &definition).await {
+                Ok(revision) => flight.to = Some(revision),
+                Err(failure) => flight.fate = Fate::Broken(failure),
+            }
+        });
+        join_all(registered).await;
+    }
+
     /// Starts every deployment of a wave, side by side.
     pub(super) async fn start_all(&self, flights: Vec<&mut Flight>, record: &mut Record<'_>) {
         let started = join_all(flights.into_iter().map(|flight| async {
@@ -79,11 +94,9 @@ impl Release<'_> {
             }
             Step::Restart => (Update { force: true, ..Update::default() }, change.from),
             Step::Deploy(revision) => (Update::default(), Some(revision)),
-            Step::Register(definition) => (Update::default(), Some(self.register(flight, &definition).await?)),
-            Step::Create { definition, mut service } => {
-                let revision = self.register(flight, &definition).await?;
-                service["taskDefinition"] = json!(revision);
-                flight.to = Some(revision);
+            Step::Register(_) => (Update::default(), flight.to.clone()),
+            Step::Create { mut service, .. } => {
+                service["taskDefinition"] = json!(flight.to);
                 let service = self.patiently(async || self.aws.ecs.create_service(&service).await).await?;
                 self.updated(flight, &service)?;
                 return Ok(Fate::Going);
@@ -185,7 +198,7 @@ impl Release<'_> {
             deployment: deployment.id.clone(),
             since: deployment.created_at,
             to: deployment.task_definition.clone(),
-            good: flight.change.good.as_ref().map(ToString::to_string),
+            good: flight.change.completed.as_ref().map(ToString::to_string),
         });
     }
 

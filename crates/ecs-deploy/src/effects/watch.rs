@@ -1,14 +1,20 @@
 //! Watching: one look at all services of a wave at a time, ten services and twenty deployments a call.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::aws::{Service, ServiceDeployment};
+use common::aws::{Service, ServiceDeployment, Task};
 use common::failure::{Failure, Kind};
 use common::poll::{Ended, Judged, Pace, poll};
+use common::runner::{Annotation, Level};
 use futures_util::future::{join_all, try_join_all};
+use jiff::Timestamp;
 
 use super::{DEPLOYED, Fate, Flight, Release};
+use crate::ACTION;
+use crate::crash::{causes, is_own_failure};
+use crate::diagnosis::Cause;
 use crate::plan::Step;
 use crate::rollout::{Rollout, Seen, Sight, judge, progress};
 
@@ -59,6 +65,7 @@ impl Release<'_> {
                 flight.ended = self.began.elapsed();
                 if matches!(flight.fate, Fate::Deployed) {
                     flight.phase(flight.ended, DEPLOYED);
+                    self.tell_what_was_lost(flight);
                 }
             }
         }
@@ -85,6 +92,22 @@ impl Release<'_> {
             flight.phase(self.began.elapsed(), stage);
         }
         judge(&rollout, &seen)
+    }
+
+    /// ECS calls a deployment a success whose tasks ended on the way, as long as others took their places.
+    fn tell_what_was_lost(&self, flight: &mut Flight) {
+        let Some(rollout) = &flight.rollout else { return };
+        let lost: Vec<&Task> =
+            flight.stopped.iter().filter(|task| rollout.owns(task) && is_own_failure(task)).collect();
+        let causes = causes(&lost);
+        let Some((most, _)) = causes.first() else { return };
+        let message = format!(
+            "`{}`: it is deployed, but {} of its new tasks ended by themselves meanwhile: {most}",
+            flight.change.key,
+            lost.len()
+        );
+        self.edges.runner.annotate(&Annotation { level: Level::Warning, title: ACTION.name, message: &message });
+        flight.diagnosis.causes = causes.into_iter().map(|(text, tasks)| Cause { text, tasks }).collect();
     }
 
     /// Says how far a service is, whenever that changes.
@@ -125,20 +148,35 @@ impl Release<'_> {
         flight: &Flight,
         rollout: &Rollout,
     ) -> Result<Option<ServiceDeployment>, Failure> {
-        let Some(since) = rollout.since else { return Ok(None) };
-        let records = self.aws.ecs.service_deployments_since(&self.config.cluster, &flight.change.service, since).await;
-        let records = match records {
-            Ok(records) => records,
-            Err(failure) if failure.kind == Kind::Denied => return Ok(None),
-            Err(failure) => return Err(failure),
+        let Some(since) = rollout.since.filter(|_| !self.goes_without_records.load(Ordering::Relaxed)) else {
+            return Ok(None);
         };
+        match self.list_records(flight, since, &rollout.to).await {
+            Err(failure) if failure.kind == Kind::Denied => {
+                if !self.goes_without_records.swap(true, Ordering::Relaxed) {
+                    let message = format!("deployments are judged without AWS's records of them: {failure}");
+                    let warning = Annotation { level: Level::Warning, title: ACTION.name, message: &message };
+                    self.edges.runner.annotate(&warning);
+                }
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
+    async fn list_records(
+        &self,
+        flight: &Flight,
+        since: Timestamp,
+        to: &str,
+    ) -> Result<Option<ServiceDeployment>, Failure> {
+        let ecs = &self.aws.ecs;
+        let records = ecs.service_deployments_since(&self.config.cluster, &flight.change.service, since).await?;
         let revisions: Vec<String> = records.iter().map(|record| record.target_revision.clone()).collect();
-        let definitions = match self.aws.ecs.revision_task_definitions(&revisions).await {
-            Ok(definitions) => definitions,
-            Err(failure) if failure.kind == Kind::Denied => return Ok(None),
-            Err(failure) => return Err(failure),
-        };
-        Ok(records.into_iter().find(|record| definitions.get(&record.target_revision) == Some(&rollout.to)))
+        let definitions = ecs.revision_task_definitions(&revisions).await?;
+        let is_ours =
+            |record: &ServiceDeployment| definitions.get(&record.target_revision).is_some_and(|one| one == to);
+        Ok(records.into_iter().find(is_ours))
     }
 
     /// The tasks that our deployments have lost.

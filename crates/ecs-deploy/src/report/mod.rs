@@ -12,7 +12,7 @@ use common::report::{Report, Verdict};
 use serde_json::{Map, Value, json};
 
 use crate::ACTION;
-use crate::config::Config;
+use crate::config::{Config, Operation};
 use crate::effects::{Back, Flight, Outcome};
 use crate::plan::{Change, Plan, Step};
 use crate::words::{because, outcome, verdict, word};
@@ -30,7 +30,7 @@ pub(crate) fn planned(config: &Config, plan: &Plan) -> Report {
         summary: format!(
             "### 📋 {}: {result}\n\n{}\n\n{}",
             ACTION.name,
-            about(config),
+            about(config, plan.goal.as_deref()),
             block("diff", &plan.to_string())
         ),
     }
@@ -51,7 +51,7 @@ pub(crate) fn unchanged(config: &Config, plan: &Plan) -> Report {
         summary: format!(
             "### ✅ {}: {result}\n\n{}\n\n{}",
             ACTION.name,
-            about(config),
+            about(config, plan.goal.as_deref()),
             block("diff", &plan.to_string())
         ),
     }
@@ -66,7 +66,12 @@ pub(crate) fn stood_back(config: &Config, result: &'static str, why: &str) -> Re
             (Verdict::Cancelled { why: why.clone(), hint: hint.to_owned() }, hint)
         }
         _ => {
-            let hint = "look at the other run; run again after it, or set `on-conflict` to `wait` or `supersede`";
+            let hint = match result {
+                "timed-out" => {
+                    "look at what it waited for; give the input `timeout` more time, or set `on-conflict: supersede`"
+                }
+                _ => "look at the other run; run again after it, or set `on-conflict` to `wait` or `supersede`",
+            };
             (Verdict::Bad { why: why.clone(), hint: hint.to_owned() }, hint)
         }
     };
@@ -78,7 +83,7 @@ pub(crate) fn stood_back(config: &Config, result: &'static str, why: &str) -> Re
         summary: format!(
             "### ❌ {}: {result}\n\n{}\n\n{}\n\n**Next step:** {}\n",
             ACTION.name,
-            about(config),
+            about(config, None),
             prose(&why),
             prose(hint)
         ),
@@ -128,7 +133,7 @@ fn as_json(flight: &Flight) -> Value {
         "service": flight.change.key,
         "result": word(flight),
         "because": because(flight),
-        "from": flight.change.from,
+        "from": flight.stood(),
         "to": flight.to,
         "runs": flight.runs(),
         "rolled-back": flight.back == Back::Done,
@@ -144,12 +149,16 @@ fn as_json(flight: &Flight) -> Value {
 }
 
 /// Where to, and what: `staging · cluster shop · commit 0123456`.
-pub(crate) fn about(config: &Config) -> String {
+pub(crate) fn about(config: &Config, goal: Option<&str>) -> String {
     let operation = Some(config.operation.name()).filter(|name| *name != "deploy").map(escape);
-    let commit = config.commit.as_ref().map(|commit| format!("commit {}", code(commit.short())));
+    // Of an operation on what runs the commit of the event says nothing.
+    let commit = config.commit.as_ref().filter(|_| matches!(config.operation, Operation::Deploy));
+    let commit = commit.map(|commit| format!("commit {}", code(commit.short())));
+    let goal = goal.map(|goal| format!("to {}", escape(goal)));
     let cluster = format!("cluster {}", code(config.cluster.as_str()));
     let environment = config.environment.as_ref().map(|environment| escape(environment.as_str()));
-    let parts: Vec<String> = operation.into_iter().chain(environment).chain([cluster]).chain(commit).collect();
+    let parts: Vec<String> =
+        operation.into_iter().chain(environment).chain([cluster]).chain(commit).chain(goal).collect();
     parts.join(" · ")
 }
 

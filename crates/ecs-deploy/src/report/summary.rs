@@ -18,7 +18,7 @@ pub(super) fn summary(config: &Config, done: &Outcome, aws: &Aws, result: &str, 
     let sign = if matches!(verdict, Verdict::Good) { "✅" } else { "❌" };
     let release = done.release.map(|release| format!(" · release {release}")).unwrap_or_default();
     let mut text =
-        format!("### {sign} {}: {result}\n\n{}{release} · {}\n\n", ACTION.name, about(config), human(done.took));
+        format!("### {sign} {}: {result}\n\n{}{release} · {}\n\n", ACTION.name, about(config, done.goal.as_deref()), human(done.took));
     if let Verdict::Bad { why, hint } | Verdict::Broken { why, hint, .. } | Verdict::Cancelled { why, hint } = verdict {
         let _ = writeln!(text, "{}\n\n**Next step:** {}\n", prose(why), prose(hint));
     }
@@ -39,9 +39,9 @@ fn row(config: &Config, flight: &Flight, aws: &Aws) -> Vec<String> {
     vec![
         format!("[{}]({url})", escape(flight.change.key.as_str())),
         word(flight).to_owned(),
-        revision(flight.change.from.as_ref()),
-        revision(flight.to.as_ref()),
-        revision(flight.runs()),
+        revision(flight.stood()),
+        revision(flight.to.as_ref().filter(|_| flight.is_touched())),
+        revision(flight.runs().as_ref()),
         took(flight),
         prose(&because(flight)),
     ]

@@ -30,8 +30,7 @@ pub(super) struct Ended {
 
 /// Runs a container by its client, and brings its fate upon it.
 pub(super) fn attend(docker: &mut Command, container: &str, fate: Fate<'_>) -> Result<Ended> {
-    let mut client =
-        docker.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("cannot start `docker`")?;
+    let mut client = docker.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("cannot start `docker`")?;
     let lines = lines(&mut client)?;
     let started = Instant::now();
     let mut log = String::new();
