@@ -158,6 +158,12 @@ impl Config {
             Some(text) => Some(Strategy::parse(text)?),
             None => scope.environment.as_ref().and_then(|(_, environment)| environment.strategy.clone()),
         };
+        if let (Operation::Promote { from, .. }, Some((to, _))) = (&operation, &scope.environment)
+            && from == to
+        {
+            return Err(Failure::input(format!("`{from}` cannot be promoted to itself"))
+                .hint("name the environment to deploy to in the input `environment`"));
+        }
         let environment = edges.runner.environment();
         Ok(Self {
             cluster: scope.cluster(inputs.cluster)?,

@@ -28,7 +28,7 @@ const SKEW: Duration = Duration::from_mins(10);
 pub(crate) struct Plan {
     /// In waves: those of a later wave come after all of an earlier one.
     pub(crate) waves: Vec<Vec<Change>>,
-    /// The release that it brings (back): `release 2, commit 0123456`.
+    /// What it is all for, where that is not the event's commit: `back to release 2, commit 0123456`.
     pub(crate) goal: Option<String>,
     /// What a reader should know of the whole.
     pub(crate) remarks: Vec<String>,
@@ -150,14 +150,22 @@ pub(crate) fn plan(
     Ok(Plan { waves, goal: goal(config, facts), remarks })
 }
 
+/// What it is all for, where the services' own lines do not say it.
 fn goal(config: &Config, facts: &Facts) -> Option<String> {
-    let release = facts.release.as_ref()?;
-    let of = match &config.operation {
-        Operation::Promote { from, .. } => format!(" of {from}"),
-        _ => String::new(),
+    let release = || {
+        let release = facts.release.as_ref()?;
+        let commit = release.commit.as_ref().map(|commit| format!(", commit {}", commit.short())).unwrap_or_default();
+        Some((release.release, commit))
     };
-    let commit = release.commit.as_ref().map(|commit| format!(", commit {}", commit.short())).unwrap_or_default();
-    Some(format!("release {}{of}{commit}", release.release))
+    match &config.operation {
+        Operation::Rollback { .. } => release().map(|(number, commit)| format!("back to release {number}{commit}")),
+        Operation::Promote { from, .. } => {
+            release().map(|(number, commit)| format!("release {number} of {from}{commit}"))
+        }
+        Operation::Rotate { secret, value: Some(_) } => Some(format!("a new value for {secret}")),
+        Operation::Rotate { secret, value: None } => Some(format!("taking up the value of {secret}")),
+        _ => None,
+    }
 }
 
 fn change(
@@ -192,7 +200,10 @@ fn change(
     }
     let good = match before_the_unfinished(config, target, service, all) {
         Some(before) if !matches!(&step, Step::Deploy(revision) if *revision == before) => {
-            findings.remarks.push(format!("the last release has not ended: should this one fail, it goes back to {}", before.short()));
+            findings.remarks.push(format!(
+                "the last release has not ended: should this one fail, it goes back to {}",
+                before.short()
+            ));
             Some(before)
         }
         _ => facts.good.clone(),
@@ -383,7 +394,7 @@ fn using(
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(goal) = &self.goal {
-            writeln!(formatter, "to {goal}")?;
+            writeln!(formatter, "{goal}")?;
         }
         for (index, wave) in self.waves.iter().enumerate() {
             if self.waves.len() > 1 {

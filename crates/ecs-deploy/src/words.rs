@@ -59,10 +59,15 @@ pub(crate) fn outcome(flights: &[Flight]) -> &'static str {
 pub(crate) fn because(flight: &Flight) -> String {
     let to = flight.to.as_ref().map_or("a new revision", |to| to.short());
     match &flight.fate {
-        Fate::Deployed if flight.back == Back::No && let Step::Scale(desired) = flight.change.step => {
+        Fate::Deployed
+            if flight.back == Back::No
+                && let Step::Scale(desired) = flight.change.step =>
+        {
             format!("{desired} tasks run")
         }
-        Fate::NotStarted | Fate::Unchanged if flight.back != Back::No => "another service of the release failed".to_owned(),
+        Fate::NotStarted | Fate::Unchanged if flight.back != Back::No => {
+            "another service of the release failed".to_owned()
+        }
         Fate::NotStarted => "another service of the release failed, or the run was cancelled".to_owned(),
         Fate::Unchanged => "it runs what it should".to_owned(),
         Fate::Deployed if flight.back == Back::No && flight.change.desired == 0 && flight.change.from.is_some() => {

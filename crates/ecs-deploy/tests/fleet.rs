@@ -55,7 +55,8 @@ pub(crate) fn launch(stage: &Stage, ships: &[Ship<'_>], differently: impl Fn(&st
     }
 }
 
-fn delivery(ships: &[Ship<'_>]) -> String {
+/// The delivery file of these services.
+pub(crate) fn delivery(ships: &[Ship<'_>]) -> String {
     let mut text = r#"
 name = "shop"
 

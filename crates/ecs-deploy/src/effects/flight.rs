@@ -128,7 +128,8 @@ impl Flight {
     /// Whether this run took it on its way.
     fn is_begun(&self) -> bool {
         // A task definition alone runs nowhere.
-        self.phases.iter().any(|(_, phase)| phase != "registered") && !matches!(self.fate, Fate::NotStarted | Fate::Unchanged)
+        self.phases.iter().any(|(_, phase)| phase != "registered")
+            && !matches!(self.fate, Fate::NotStarted | Fate::Unchanged)
     }
 
     /// Whether there is something to put back: this run changed it, or one before that was cut off.

@@ -37,7 +37,7 @@ pub(crate) const LAST_WORD: Duration = Duration::from_millis(1200);
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) flights: Vec<Flight>,
-    /// The release that was to be brought (back).
+    /// What it was all for, where that is not the event's commit.
     pub(crate) goal: Option<String>,
     /// The number of the release in the ledger; `None` where there is no ledger.
     pub(crate) release: Option<u64>,
@@ -75,7 +75,7 @@ pub(crate) async fn apply(
     let flights = plan.waves.into_iter().enumerate();
     let mut flights: Vec<Flight> =
         flights.flat_map(|(wave, changes)| changes.into_iter().map(move |change| Flight::of(change, wave))).collect();
-    match Rotation::write(config, facts, aws).await {
+    match Rotation::write(config, facts, aws, edges).await {
         Ok(written) => rotation = written,
         Err(failure) => flights.iter_mut().take(1).for_each(|flight| flight.fate = Fate::Broken(failure.again())),
     }

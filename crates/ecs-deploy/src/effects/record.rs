@@ -37,8 +37,7 @@ impl<'a> Record<'a> {
     pub(super) async fn begin(config: &'a Config, facts: &Facts, plan: &Plan, aws: &Aws, edges: &'a Edges) -> Self {
         let github = edges.github(&config.github_token).zip(config.environment.clone());
         let latest = facts.latest.clone();
-        let mut record =
-            Self { config, edges, ledger: None, latest, github, announced: Vec::new(), is_refused: false };
+        let mut record = Self { config, edges, ledger: None, latest, github, announced: Vec::new(), is_refused: false };
         if let (Some(product), Some(environment)) = (&config.product, &config.environment)
             && facts.is_ledger_known
         {

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 
 use super::flight::Way;
 use super::{Back, Fate, Flight, LAST_CALL, Release};
+use crate::config::Operation;
 use crate::diagnosis::diagnose;
 use crate::inputs::OnFirstFailure;
 use crate::plan::Step;
@@ -105,15 +106,21 @@ impl Release<'_> {
         match flight.change.good.clone() {
             None => self.without_a_good_one(flight).await.map(|()| None),
             Some(_) if ecs_would && !is_over && self.stop(flight).await? => Ok(Some(Way::Recall)),
-            // It was started anew, and runs: there is nothing else to go back to.
-            Some(good) if flight.to.as_ref() == Some(&good) => Ok(None),
+            // It was started anew, and runs: there is nothing else to go back to. Only what it took up then may be wrong by now.
+            Some(good) if flight.to.as_ref() == Some(&good) && !self.is_rotation() => Ok(None),
             Some(good) => self.redeploy(flight, good).await.map(Some),
         }
     }
 
+    /// Whether tasks hold a value that is no longer the secret's once all goes back.
+    fn is_rotation(&self) -> bool {
+        matches!(self.config.operation, Operation::Rotate { value: Some(_), .. })
+    }
+
     /// Deploys what ran before.
     async fn redeploy(&self, flight: &Flight, good: TaskDefinitionRevision) -> Result<Way, Failure> {
-        let service = self.update_back(flight, Update { task_definition: Some(good), ..Update::default() }).await?;
+        let update = Update { task_definition: Some(good), force: self.is_rotation(), ..Update::default() };
+        let service = self.update_back(flight, update).await?;
         let primary = service.primary().ok_or_else(|| {
             Failure::remote(format!(
                 "ECS took the update of `{}` and shows no deployment for it",

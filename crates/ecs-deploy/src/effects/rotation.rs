@@ -23,14 +23,14 @@ pub(super) enum Rotation {
 
 impl Rotation {
     /// Writes the new value, if the operation has one.
-    pub(super) async fn write(config: &Config, facts: &Facts, aws: &Aws) -> Result<Self, Failure> {
-        match &config.operation {
-            Operation::Rotate { secret, value: Some(value) } => match is_in_secrets_manager(secret, facts) {
-                true => Self::secret(secret, value, aws).await,
-                false => Ok(Self::Parameter(aws.ssm.rotate_parameter(secret, value).await?)),
-            },
-            _ => Ok(Self::Nothing),
-        }
+    pub(super) async fn write(config: &Config, facts: &Facts, aws: &Aws, edges: &Edges) -> Result<Self, Failure> {
+        let Operation::Rotate { secret, value: Some(value) } = &config.operation else { return Ok(Self::Nothing) };
+        let written = match is_in_secrets_manager(secret, facts) {
+            true => Self::secret(secret, value, aws).await?,
+            false => Self::Parameter(aws.ssm.rotate_parameter(secret, value).await?),
+        };
+        edges.runner.say(format!("`{secret}` has its new value"));
+        Ok(written)
     }
 
     async fn secret(id: &str, value: &Secret, aws: &Aws) -> Result<Self, Failure> {

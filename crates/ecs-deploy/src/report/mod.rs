@@ -154,7 +154,7 @@ pub(crate) fn about(config: &Config, goal: Option<&str>) -> String {
     // Of an operation on what runs the commit of the event says nothing.
     let commit = config.commit.as_ref().filter(|_| matches!(config.operation, Operation::Deploy));
     let commit = commit.map(|commit| format!("commit {}", code(commit.short())));
-    let goal = goal.map(|goal| format!("to {}", escape(goal)));
+    let goal = goal.map(escape);
     let cluster = format!("cluster {}", code(config.cluster.as_str()));
     let environment = config.environment.as_ref().map(|environment| escape(environment.as_str()));
     let parts: Vec<String> =

@@ -17,8 +17,12 @@ use crate::words::{because, word};
 pub(super) fn summary(config: &Config, done: &Outcome, aws: &Aws, result: &str, verdict: &Verdict) -> String {
     let sign = if matches!(verdict, Verdict::Good) { "✅" } else { "❌" };
     let release = done.release.map(|release| format!(" · release {release}")).unwrap_or_default();
-    let mut text =
-        format!("### {sign} {}: {result}\n\n{}{release} · {}\n\n", ACTION.name, about(config, done.goal.as_deref()), human(done.took));
+    let mut text = format!(
+        "### {sign} {}: {result}\n\n{}{release} · {}\n\n",
+        ACTION.name,
+        about(config, done.goal.as_deref()),
+        human(done.took)
+    );
     if let Verdict::Bad { why, hint } | Verdict::Broken { why, hint, .. } | Verdict::Cancelled { why, hint } = verdict {
         let _ = writeln!(text, "{}\n\n**Next step:** {}\n", prose(why), prose(hint));
     }
