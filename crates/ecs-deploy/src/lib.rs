@@ -5,7 +5,8 @@
 //! not ours) → `effects` (doing it, and undoing it) → `report` (what happened).
 //!
 //! The judgements are pure and have rooms of their own: `checks` (what speaks against deploying), `rollout` (how far a
-//! deployment is), `crash` (whether it can still succeed), `words` (what that is called).
+//! deployment is), `crash` (whether it can still succeed), `unfinished` (where a release that was cut off goes back to),
+//! `words` (what that is called).
 
 mod checks;
 mod config;
@@ -23,6 +24,7 @@ mod rollout;
 mod state;
 mod strategy;
 mod turn;
+mod unfinished;
 mod wanted;
 mod words;
 

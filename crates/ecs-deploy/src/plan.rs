@@ -6,7 +6,6 @@ use std::time::Duration;
 use common::aws::{Deployment, Service};
 use common::delivery::Strategy;
 use common::failure::Failure;
-use common::ledger::DEPLOYING;
 use common::names::{CommitSha, Digest, Secret, ServiceKey, ServiceName, TaskDefinitionRevision};
 use common::preflight::{Finding, FindingKind, SecretSource, secrets_of};
 use common::task_definition::{Source, comparable, registrable, text};
@@ -18,10 +17,9 @@ use crate::diff::{Difference, differences};
 use crate::facts::{Facts, ServiceFacts};
 use crate::inputs::OnConflict;
 use crate::strategy::{configuration, own_time};
+use crate::unfinished::before_the_unfinished;
 use crate::wanted::Wanted;
-
-/// How far the clock of a run that wrote into the ledger may have been from AWS's.
-const SKEW: Duration = Duration::from_mins(10);
+use crate::words::goal;
 
 /// What will be done.
 #[derive(Debug)]
@@ -150,24 +148,6 @@ pub(crate) fn plan(
     Ok(Plan { waves, goal: goal(config, facts), remarks })
 }
 
-/// What it is all for, where the services' own lines do not say it.
-fn goal(config: &Config, facts: &Facts) -> Option<String> {
-    let release = || {
-        let release = facts.release.as_ref()?;
-        let commit = release.commit.as_ref().map(|commit| format!(", commit {}", commit.short())).unwrap_or_default();
-        Some((release.release, commit))
-    };
-    match &config.operation {
-        Operation::Rollback { .. } => release().map(|(number, commit)| format!("back to release {number}{commit}")),
-        Operation::Promote { from, .. } => {
-            release().map(|(number, commit)| format!("release {number} of {from}{commit}"))
-        }
-        Operation::Rotate { secret, value: Some(_) } => Some(format!("a new value for {secret}")),
-        Operation::Rotate { secret, value: None } => Some(format!("taking up the value of {secret}")),
-        _ => None,
-    }
-}
-
 fn change(
     config: &Config,
     target: &Target,
@@ -232,23 +212,6 @@ fn change(
         remarks: findings.remarks,
         step,
     })
-}
-
-/// What a service ran before a release that was cut off and updated it: `None` if there is no such release.
-fn before_the_unfinished(
-    config: &Config,
-    target: &Target,
-    service: &Service,
-    facts: &Facts,
-) -> Option<TaskDefinitionRevision> {
-    if !matches!(config.operation, Operation::Deploy | Operation::Promote { .. }) {
-        return None;
-    }
-    let entry = facts.latest.as_ref().filter(|latest| latest.outcome == DEPLOYING)?;
-    let before = &entry.services.get(&target.key)?.task_definition;
-    let (family, running) = service.task_definition.rsplit_once('/')?;
-    let is_since = service.primary()?.created_at.is_some_and(|at| at + SKEW >= entry.at);
-    (is_since && running != before).then(|| format!("{family}/{before}").parse().ok())?
 }
 
 fn configuration_of(service: &Service, strategy: &Strategy) -> Option<Value> {

@@ -4,8 +4,9 @@ use common::duration::human;
 use common::failure::Kind;
 use common::report::Verdict;
 
-use crate::config::Config;
+use crate::config::{Config, Operation};
 use crate::effects::{Back, Fate, Flight};
+use crate::facts::Facts;
 use crate::plan::Step;
 
 /// Of several words the gravest is the release's.
@@ -85,6 +86,24 @@ pub(crate) fn because(flight: &Flight) -> String {
         Fate::TimedOut => "it was not ready in time".to_owned(),
         Fate::Cancelled => "the run was cancelled".to_owned(),
         Fate::Broken(failure) => format!("{:#}", failure.error),
+    }
+}
+
+/// What it is all for, where the services' own lines do not say it.
+pub(crate) fn goal(config: &Config, facts: &Facts) -> Option<String> {
+    let release = || {
+        let release = facts.release.as_ref()?;
+        let commit = release.commit.as_ref().map(|commit| format!(", commit {}", commit.short())).unwrap_or_default();
+        Some((release.release, commit))
+    };
+    match &config.operation {
+        Operation::Rollback { .. } => release().map(|(number, commit)| format!("back to release {number}{commit}")),
+        Operation::Promote { from, .. } => {
+            release().map(|(number, commit)| format!("release {number} of {from}{commit}"))
+        }
+        Operation::Rotate { secret, value: Some(_) } => Some(format!("a new value for {secret}")),
+        Operation::Rotate { secret, value: None } => Some(format!("taking up the value of {secret}")),
+        _ => None,
     }
 }
 
