@@ -4,6 +4,7 @@
 //! service has what a preflight asks about: two secrets, two roles, a log group, an alarm, a load balancer.
 
 #![expect(
+    clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::expect_used,
     reason = "a program for people, on a stage that is a test's furniture"
