@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 
 use common::duration::human;
 use common::markdown::{block, code, details, escape, prose, table};
+use common::names::ServiceKey;
 use common::policy;
 use common::report::{Report, Verdict};
+use monorepo::exclude::Exclusion;
+use monorepo::snapshot::Affected;
 use serde_json::{Map, Value, json};
 
 use crate::ACTION;
@@ -13,6 +16,12 @@ use crate::config::Config;
 use crate::effects::{Fate, ImageOutcome, Outcome};
 use crate::history::Base;
 use crate::plan::{Candidate, Plan, differ};
+
+/// The jobs that a matrix may have (<https://docs.github.com/en/actions/reference/limits>).
+const JOBS: usize = 256;
+
+/// How many of the files that do not reach a service are told of in the summary.
+const EXCLUDED: usize = 200;
 
 /// How many of the files that reach nothing are named.
 const NAMED: usize = 20;
@@ -49,7 +58,7 @@ fn report(plan: &Plan, result: &'static str, verdict: Verdict, images: Map<Strin
         "result": result,
         "head": plan.head,
         "base": base,
-        "history": plan.base.word(),
+        "history": plan.history,
         "changed": plan.changed,
         "services": plan.services.iter().map(as_json).collect::<Vec<_>>(),
         "removed": plan.removed,
@@ -60,12 +69,13 @@ fn report(plan: &Plan, result: &'static str, verdict: Verdict, images: Map<Strin
         outputs: vec![
             ("services", json!(services).to_string()),
             ("matrix", matrix(plan).to_string()),
-            ("projects", json!(plan.projects).to_string()),
+            ("shards", shards(&services).to_string()),
+            ("projects", json!(plan.projects.iter().map(project).collect::<Vec<_>>()).to_string()),
             ("removed", json!(plan.removed).to_string()),
             ("has-changes", (!services.is_empty()).to_string()),
             ("base", base.to_owned()),
             ("head", plan.head.to_string()),
-            ("history", plan.base.word().to_owned()),
+            ("history", plan.history.to_owned()),
             ("images", Value::Object(images).to_string()),
         ],
         json,
@@ -76,7 +86,23 @@ fn report(plan: &Plan, result: &'static str, verdict: Verdict, images: Map<Strin
 
 fn as_json(candidate: &Candidate) -> Value {
     let reasons: Vec<String> = candidate.reasons.iter().map(ToString::to_string).collect();
-    json!({ "service": candidate.service.key, "affected": !reasons.is_empty(), "reasons": reasons })
+    let service = &candidate.service;
+    let base = match &candidate.compared.base {
+        Base::Known { commit, .. } => Some(commit),
+        Base::Unknown { .. } => None,
+    };
+    json!({
+        "service": service.key,
+        "affected": !reasons.is_empty(),
+        "key": service.content_key,
+        "base": base,
+        "reasons": reasons,
+    })
+}
+
+fn project(project: &Affected) -> Value {
+    let root = if project.root.is_empty() { "." } else { &project.root };
+    json!({ "project": project.name, "root": root, "targets": project.targets })
 }
 
 fn matrix(plan: &Plan) -> Value {
@@ -85,14 +111,22 @@ fn matrix(plan: &Plan) -> Value {
         let service = &candidate.service;
         json!({
             "service": service.key,
-            "path": or_root(&service.path),
-            "dockerfile": service.dockerfile,
-            "context": or_root(&service.context),
-            "repository": service.repository,
+            "path": or_root(&service.source.folder),
+            "dockerfile": service.source.dockerfile,
+            "context": or_root(&service.source.context),
+            "repository": service.source.repository,
+            "key": service.content_key,
             "wave": candidate.wave,
         })
     };
-    json!({ "include": plan.affected().map(row).collect::<Vec<_>>() })
+    json!({ "include": plan.affected().take(JOBS).map(row).collect::<Vec<_>>() })
+}
+
+/// The affected services in parts that each fit a matrix.
+fn shards(services: &[&str]) -> Value {
+    let shards = services.chunks(JOBS).enumerate();
+    let row = |(place, services): (usize, &[&str])| json!({ "shard": place + 1, "services": services });
+    json!({ "include": shards.map(row).collect::<Vec<_>>() })
 }
 
 fn summary(plan: &Plan, verdict: &Verdict) -> String {
@@ -111,7 +145,7 @@ fn summary(plan: &Plan, verdict: &Verdict) -> String {
         Base::Known { commit, sentence, .. } => {
             format!("Compared with {}, {}: {}.", code(commit.short()), escape(sentence), differ(plan.changed))
         }
-        Base::Unknown { why } => format!("Compared with nothing, so every service is affected: {}.", escape(why)),
+        Base::Unknown { why, .. } => format!("Compared with nothing, so every service is affected: {}.", escape(why)),
     };
     let _ = writeln!(text, "{compared}\n");
     let rows: Vec<Vec<String>> = plan.services.iter().map(row).collect();
@@ -123,14 +157,26 @@ fn summary(plan: &Plan, verdict: &Verdict) -> String {
     plan.remarks.iter().for_each(|remark| {
         let _ = writeln!(text, "\n*{}*", escape(remark));
     });
-    text + &reaching_nothing(plan)
+    text + &excluded(plan) + &reaching_nothing(plan)
+}
+
+/// Why files that changed do not reach the service that was asked about.
+fn excluded(plan: &Plan) -> String {
+    if plan.exclusions.is_empty() {
+        return String::new();
+    }
+    let row = |exclusion: &Exclusion| vec![code(&exclusion.path), escape(&exclusion.why.to_string())];
+    let rows: Vec<Vec<String>> = plan.exclusions.iter().take(EXCLUDED).map(row).collect();
+    let title = format!("changed files that do not reach the service that was asked about: {}", plan.exclusions.len());
+    format!("\n{}", details(&title, &table(&["file", "why not"], &rows)))
 }
 
 fn row(candidate: &Candidate) -> Vec<String> {
     let reasons: Vec<String> = candidate.reasons.iter().map(|reason| escape(&reason.to_string())).collect();
-    let (word, because) = match reasons.is_empty() {
-        true => ("no", "nothing that it is made of changed".to_owned()),
-        false => ("yes", reasons.join("<br>")),
+    let (word, because) = match (reasons.is_empty(), &candidate.compared.registry) {
+        (true, Some(Some(digest))) => ("no", format!("its image is {}", code(digest.short()))),
+        (true, _) => ("no", "nothing that it is made of changed".to_owned()),
+        (false, _) => ("yes", reasons.join("<br>")),
     };
     vec![escape(candidate.service.key.as_str()), word.to_owned(), because]
 }
@@ -150,29 +196,41 @@ fn reaching_nothing(plan: &Plan) -> String {
     format!("\n{}", details(&format!("changed files that reach no service: {}", files.len()), &told))
 }
 
+/// What is wrong with any image, all at once. Cancelled is what was cancelled and has nothing else wrong with it.
 fn verdict(config: &Config, outcome: &Outcome) -> Verdict {
-    let bad = outcome.images.iter().find(|image| !matches!(image.fate, Fate::Built(_) | Fate::NotStarted));
-    let Some(image) = bad.or_else(|| outcome.images.iter().find(|image| !matches!(image.fate, Fate::Built(_)))) else {
-        return Verdict::Good;
-    };
-    let key = &image.key;
-    match &image.fate {
-        Fate::Failed(failure) => Verdict::Bad {
-            why: format!("`{key}`: {:#}", failure.error),
-            hint: failure.hint.clone().unwrap_or_else(|| "run again".to_owned()),
-        },
-        Fate::Refused(_, violations) => {
-            let (why, hint) = policy::explain(violations);
-            Verdict::Bad { why: format!("`{key}`: {why}"), hint }
-        }
-        Fate::TimedOut => Verdict::Bad {
-            why: format!("`{key}`: the build did not end within {}", human(config.timeout)),
-            hint: "give the input `timeout` more time".to_owned(),
-        },
-        Fate::Cancelled | Fate::NotStarted | Fate::Built(_) => Verdict::Cancelled {
-            why: format!("`{key}`: cancelled before the image was built"),
+    let told: Vec<(String, String)> = outcome.images.iter().filter_map(|image| complaint(config, image)).collect();
+    let cancelled = outcome.images.iter().find(|image| matches!(image.fate, Fate::Cancelled));
+    match (told.as_slice(), cancelled) {
+        ([], None) => Verdict::Good,
+        ([], Some(image)) => Verdict::Cancelled {
+            why: format!("`{}`: cancelled before the image was built", image.key),
             hint: "run the action again".to_owned(),
         },
+        (told, _) => {
+            let (why, mut hints): (Vec<String>, Vec<String>) = told.iter().cloned().unzip();
+            hints.dedup();
+            Verdict::Bad { why: why.join("\n"), hint: hints.join("; ") }
+        }
+    }
+}
+
+/// What is wrong with an image by itself, and what would mend it.
+fn complaint(config: &Config, image: &ImageOutcome) -> Option<(String, String)> {
+    let key = &image.key;
+    match &image.fate {
+        Fate::Failed(failure) => Some((
+            format!("`{key}`: {:#}", failure.error),
+            failure.hint.clone().unwrap_or_else(|| "run again".to_owned()),
+        )),
+        Fate::Refused(_, violations) => {
+            let (why, hint) = policy::explain(violations);
+            Some((format!("`{key}`: {why}"), hint))
+        }
+        Fate::TimedOut => Some((
+            format!("`{key}`: the build did not end within {}", human(config.timeout)),
+            "give the input `timeout` more time".to_owned(),
+        )),
+        Fate::Cancelled | Fate::Blocked(_) | Fate::Built(_) => None,
     }
 }
 
@@ -193,10 +251,15 @@ fn built_summary(outcome: &Outcome) -> String {
                 let title = format!("why {} could not be built", image.key);
                 let _ = write!(text, "\n{}", details(&title, &block("", &format!("{:#}", failure.error))));
             }
-            Fate::Built(_) | Fate::TimedOut | Fate::Cancelled | Fate::NotStarted => {}
+            Fate::Built(_) | Fate::TimedOut | Fate::Cancelled | Fate::Blocked(_) => {}
         }
     }
     text
+}
+
+fn blocked_row(image: &ImageOutcome, key: &ServiceKey) -> Vec<String> {
+    let none = || "–".to_owned();
+    vec![code(&image.reference), format!("not started: it comes after {}", escape(key.as_str())), none(), none()]
 }
 
 fn built_row(image: &ImageOutcome) -> Vec<String> {
@@ -206,7 +269,7 @@ fn built_row(image: &ImageOutcome) -> Vec<String> {
         Fate::Failed(_) => ("failed", "–".to_owned()),
         Fate::TimedOut => ("timed out", "–".to_owned()),
         Fate::Cancelled => ("cancelled", "–".to_owned()),
-        Fate::NotStarted => ("not started", "–".to_owned()),
+        Fate::Blocked(key) => return blocked_row(image, key),
     };
     let took = if image.took.is_zero() { "–".to_owned() } else { human(image.took) };
     vec![code(&image.reference), word.to_owned(), size, took]

@@ -1,9 +1,10 @@
 //! Which services a change reaches, and what is compared with what.
 
 use insta::assert_snapshot;
+use serde_json::Value;
 use stage::{Ran, Stage};
 
-use crate::shop::{DELIVERY, DOCKERFILE, commit, event, git, repository, run, shop};
+use crate::shop::{DELIVERY, DOCKERFILE, LOCK, commit, event, git, repository, run, shop};
 
 /// Commits a change to the shop; the services and projects that it affects.
 async fn affected(change: &[(&str, &str)]) -> (String, String) {
@@ -14,7 +15,9 @@ async fn affected(change: &[(&str, &str)]) -> (String, String) {
     let expected = if ran.output("services") == "[]" { ("none", "false") } else { ("affected", "true") };
     assert_eq!((ran.output("result"), ran.output("has-changes")), expected);
     assert!(stage.world.writes().is_empty());
-    (ran.output("services").to_owned(), ran.output("projects").to_owned())
+    let projects: Vec<Value> = serde_json::from_str(ran.output("projects")).unwrap();
+    let names: Vec<&Value> = projects.iter().map(|project| &project["project"]).collect();
+    (ran.output("services").to_owned(), serde_json::to_string(&names).unwrap())
 }
 
 #[tokio::test]
@@ -28,20 +31,19 @@ async fn a_change_reaches_those_that_are_made_of_it_and_nobody_else() {
         ("libs/unused/index.ts", "[]", r#"["@shop/unused"]"#),
         ("libs/corexx/index.ts", "[]", "[]"),
         ("site/index.html", r#"["site"]"#, "[]"),
-        (
-            "package-lock.json",
-            r#"["auth","api","site"]"#,
-            r#"["@shop/api","@shop/auth","@shop/base","@shop/core","@shop/unused"]"#,
-        ),
-        (
-            ".dockerignore",
-            r#"["auth","api","site"]"#,
-            r#"["@shop/api","@shop/auth","@shop/base","@shop/core","@shop/unused"]"#,
-        ),
         ("README.md", "[]", "[]"),
     ] {
         assert_eq!(affected(&[(path, "changed\n")]).await, (services.to_owned(), projects.to_owned()), "{path}");
     }
+}
+
+#[tokio::test]
+async fn of_a_lockfile_counts_what_is_installed_for_a_service() {
+    let bumped = LOCK.replace("18.2.0", "18.3.1").replace("sha512-1", "sha512-2");
+    assert_eq!(affected(&[("package-lock.json", &bumped)]).await.0, r#"["auth"]"#);
+    assert_eq!(affected(&[("package-lock.json", &format!("{LOCK}\n"))]).await.0, "[]");
+    // What cannot be read counts as a whole.
+    assert_eq!(affected(&[("package-lock.json", "{")]).await.0, r#"["auth","api","site"]"#);
 }
 
 #[tokio::test]
@@ -100,7 +102,7 @@ async fn without_a_delivery_file_projects_with_a_dockerfile_are_services() {
 }
 
 #[tokio::test]
-async fn nx_projects_depend_on_what_they_say_and_on_every_library_if_they_say_nothing() {
+async fn nx_projects_depend_on_what_they_say_and_on_what_they_import() {
     let files = [
         ("nx.json", "{}"),
         ("package.json", r#"{ "name": "shop" }"#),
@@ -114,14 +116,18 @@ async fn nx_projects_depend_on_what_they_say_and_on_every_library_if_they_say_no
             r#"{ "name": "api", "projectType": "application", "implicitDependencies": ["auth"] }"#,
         ),
         ("apps/api/Dockerfile", DOCKERFILE),
+        ("apps/auth/src/main.ts", "import '../../../libs/core/index';\nimport '../../../libs/tools/index';\n"),
         ("libs/core/project.json", r#"{ "name": "core", "projectType": "library" }"#),
+        ("libs/core/index.ts", "1\n"),
         ("libs/tools/project.json", r#"{ "projectType": "library" }"#),
+        ("libs/tools/index.ts", "1\n"),
     ];
     for (path, services) in [
         ("libs/core/index.ts", r#"["api","auth"]"#),
-        ("apps/auth/src/main.ts", r#"["api","auth"]"#),
+        ("libs/tools/index.ts", "[]"),
+        ("apps/auth/src/other.ts", r#"["api","auth"]"#),
         ("apps/api/src/main.ts", r#"["api"]"#),
-        ("nx.json", r#"["api","auth"]"#),
+        ("nx.json", "[]"),
     ] {
         let mut stage = repository(&files);
         commit(&mut stage, &[(path, "{ }\n")]);
@@ -173,39 +179,11 @@ async fn a_base_that_is_named_is_compared_from_where_the_two_parted() {
 }
 
 #[tokio::test]
-async fn a_push_is_compared_with_what_the_branch_was() {
-    let (mut stage, _, main) = diverged();
-    event(&mut stage, "push", &format!(r#"{{ "before": "{main}" }}"#));
-    // The push took `api`'s change away, and brought one of `auth`: both differ.
-    let ran = run(&stage, &[]).await;
-    assert_eq!(compared(&ran), (main, "before".to_owned(), r#"["auth","api","site"]"#.to_owned()));
-}
-
-#[tokio::test]
-async fn a_new_branch_is_compared_with_where_it_left_the_default_branch() {
-    let (mut stage, fork, _) = diverged();
-    let payload = format!(r#"{{ "before": "{}", "repository": {{ "default_branch": "main" }} }}"#, "0".repeat(40));
-    event(&mut stage, "push", &payload);
-    assert_eq!(compared(&run(&stage, &[]).await), (fork, "merge-base".to_owned(), r#"["auth"]"#.to_owned()));
-}
-
-#[tokio::test]
 async fn what_cannot_be_known_is_affected() {
-    let all = (String::new(), "unknown".to_owned(), r#"["auth","api","site"]"#.to_owned());
     // The first commit of all.
-    let stage = shop();
-    let ran = run(&stage, &[]).await;
-    assert_eq!(compared(&ran), all);
+    let ran = run(&shop(), &[]).await;
+    assert_eq!(compared(&ran), (String::new(), "first-run".to_owned(), r#"["auth","api","site"]"#.to_owned()));
     assert_snapshot!("unknown_summary", ran.summary);
-    // After a force-push, what the branch was is in no clone.
-    let mut stage = shop();
-    commit(&mut stage, &[("README.md", "2\n")]);
-    event(&mut stage, "push", r#"{ "before": "0123456789abcdef0123456789abcdef01234567" }"#);
-    assert_eq!(compared(&run(&stage, &[]).await), all);
-    // A tag tells nothing of what was delivered before.
-    event(&mut stage, "push", &format!(r#"{{ "before": "{}" }}"#, "0".repeat(40)));
-    stage.set("GITHUB_REF_TYPE", "tag");
-    assert_eq!(compared(&run(&stage, &[]).await), all);
 }
 
 #[tokio::test]
@@ -219,4 +197,45 @@ async fn none_asked_for_is_none_affected() {
         "{}",
         ran.log
     );
+}
+
+#[tokio::test]
+async fn a_manifest_that_cannot_be_read_is_told_and_loses_nobody() {
+    let mut stage = shop();
+    commit(&mut stage, &[("libs/core/package.json", "{ \"name\": \"@shop/core\", }")]);
+    let ran = run(&stage, &[]).await;
+    assert_eq!((ran.output("services"), ran.exit_code), (r#"["auth","api","site"]"#, 0), "{}", ran.log);
+    assert!(ran.log.contains("note: libs/core/package.json:1: not JSON: trailing comma"), "{}", ran.log);
+    // Still broken: nobody knows what it depends on, so any library reaches those that depend on it.
+    commit(&mut stage, &[("libs/core/index.ts", "2\n")]);
+    assert_eq!(run(&stage, &[]).await.output("services"), r#"["auth","api","site"]"#);
+    commit(&mut stage, &[("libs/unused/index.ts", "2\n")]);
+    assert_eq!(run(&stage, &[]).await.output("services"), r#"["auth","api","site"]"#);
+}
+
+#[tokio::test]
+async fn two_projects_of_one_name_are_told_and_both_count() {
+    let mut stage = shop();
+    commit(&mut stage, &[("libs/unused/package.json", r#"{ "name": "@shop/base" }"#)]);
+    let ran = run(&stage, &[]).await;
+    assert_eq!(ran.exit_code, 0, "{}", ran.log);
+    assert!(ran.log.contains("@shop/base") && ran.log.contains("libs/unused"), "{}", ran.log);
+}
+
+#[tokio::test]
+async fn a_service_asks_why_it_is_not_affected() {
+    let mut stage = shop();
+    commit(
+        &mut stage,
+        &[
+            ("libs/unused/index.ts", "2\n"),
+            ("docs/a.md", "2\n"),
+            ("apps/api/src/main.ts", "2\n"),
+            ("package-lock.json", &format!("{LOCK}\n")),
+        ],
+    );
+    let ran = run(&stage, &[("why", "auth")]).await;
+    assert_eq!((ran.output("services"), ran.exit_code), (r#"["api","site"]"#, 0), "{}", ran.log);
+    assert_snapshot!("why_not_log", ran.log);
+    assert_snapshot!("why_not_summary", ran.summary);
 }

@@ -5,5 +5,7 @@
 mod building;
 mod commenting;
 mod comparing;
+mod history;
 mod refusals;
 mod shop;
+mod truth;

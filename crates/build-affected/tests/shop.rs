@@ -34,12 +34,24 @@ depends-on = ["api"]
 pub(crate) const DOCKERFILE: &str =
     "FROM scratch\nCOPY package.json /\nUSER 65532\nHEALTHCHECK CMD [\"/app\", \"health\"]\nENTRYPOINT [\"/app\"]\n";
 
+/// React is installed, for `auth` alone.
+pub(crate) const LOCK: &str = r#"{ "lockfileVersion": 3, "packages": {
+  "": { "workspaces": ["apps/*", "libs/*"] },
+  "apps/auth": { "name": "@shop/auth", "dependencies": { "@shop/core": "*", "react": "^18" } },
+  "apps/api": { "name": "@shop/api" },
+  "libs/core": { "name": "@shop/core" },
+  "libs/base": { "name": "@shop/base" },
+  "node_modules/@shop/core": { "resolved": "libs/core", "link": true },
+  "node_modules/@shop/base": { "resolved": "libs/base", "link": true },
+  "node_modules/react": { "version": "18.2.0", "integrity": "sha512-1" }
+} }"#;
+
 /// A workspace of npm: `auth` and `api` use `core`, which uses `base`; nobody uses `unused`.
 pub(crate) const FILES: [(&str, &str); 17] = [
     ("README.md", "# Shop\n"),
     ("delivery.toml", DELIVERY),
     ("package.json", r#"{ "name": "shop", "private": true, "workspaces": ["apps/*", "libs/*"] }"#),
-    ("package-lock.json", "{}"),
+    ("package-lock.json", LOCK),
     ("proto/api.proto", "syntax = \"proto3\";\n"),
     ("apps/auth/package.json", r#"{ "name": "@shop/auth", "dependencies": { "@shop/core": "*", "react": "^18" } }"#),
     ("apps/auth/Dockerfile", DOCKERFILE),

@@ -4,6 +4,7 @@
 //! <https://docs.github.com/en/rest>
 
 mod deployments;
+mod runs;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 pub use self::deployments::{Deployment, DeploymentState, DeploymentStatus, NewDeployment};
+pub use self::runs::{Run, Runs};
 
 use crate::failure::Failure;
 use crate::http::{Http, join};

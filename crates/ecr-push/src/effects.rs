@@ -136,12 +136,21 @@ impl Pusher<'_> {
                 .hint("check that the registry is the one of this account and region, then run again")
         })?;
         match pushed.manifest.digests.contains(&local.id) {
-            true => Ok(pushed),
+            true => self.tag_contents(change, local, &pushed).await.map(|()| pushed),
             false => Err(Failure::remote(format!(
                 "`{reference}` was pushed from {}, and the registry shows {}, which is another image",
                 local.id, pushed.image.digest
             ))
             .hint("another run pushed this commit at the same time: run again to use that image")),
+        }
+    }
+
+    /// Lets a later run find the image by what it is made of. The first image with these contents keeps the tag.
+    async fn tag_contents(&self, change: &Change, local: &LocalImage, pushed: &Pushed) -> Result<(), Failure> {
+        let Some(tag) = local.contents_tag().transpose()? else { return Ok(()) };
+        match self.aws.ecr.image_by_tag(&change.repository, &tag).await? {
+            Some(_) => Ok(()),
+            None => self.aws.ecr.put_tag(&change.repository, &pushed.manifest, &tag).await,
         }
     }
 

@@ -53,7 +53,7 @@ pub const ACTION: Action = Action {
         ("ecr:InitiateLayerUpload", "to push layers"),
         ("ecr:UploadLayerPart", "to push layers"),
         ("ecr:CompleteLayerUpload", "to push layers"),
-        ("ecr:PutImage", "to push the image and to move tags"),
+        ("ecr:PutImage", "to push the image, to tag it by its contents, and to move tags"),
     ],
     post: false,
 };

@@ -1,6 +1,7 @@
 //! Elastic Container Registry: repositories, images and the token to push with.
 
 mod platforms;
+mod tags;
 
 use std::collections::BTreeSet;
 

@@ -20,6 +20,10 @@ pub struct ImagePolicy {
     pub require_non_root: bool,
     /// Whether it has to have a `HEALTHCHECK`.
     pub require_healthcheck: bool,
+    /// Files that have to be in it: `/app/main.js` is a whole path, `remoteEntry.js` a file of this name in any folder.
+    pub required_files: Vec<String>,
+    /// Whether what looks like a secret in its history, its environment or its labels keeps it from being pushed.
+    pub refuse_secrets: bool,
     /// The severities of findings in its scan report that keep it from being pushed.
     pub fail_on: Vec<Severity>,
     /// Whether findings that have no fix yet are let through.
@@ -32,13 +36,44 @@ impl Default for ImagePolicy {
             max_size: Size(500_000_000),
             require_non_root: true,
             require_healthcheck: true,
+            required_files: Vec::new(),
+            refuse_secrets: true,
             fail_on: vec![Severity::Critical, Severity::High],
             ignore_unfixed: true,
         }
     }
 }
 
-read_section!(ImagePolicy or default { max_size, require_non_root, require_healthcheck, fail_on, ignore_unfixed });
+read_section!(ImagePolicy or default { max_size, require_non_root, require_healthcheck, required_files, refuse_secrets, fail_on, ignore_unfixed });
+
+impl ImagePolicy {
+    /// The policy for the images of a service that has rules of its own.
+    pub fn with(&self, own: &ServiceImagePolicy) -> Self {
+        let ServiceImagePolicy { max_size, require_non_root, require_healthcheck, required_files } = own;
+        let mut policy = self.clone();
+        policy.max_size = max_size.unwrap_or(policy.max_size);
+        policy.require_non_root = require_non_root.unwrap_or(policy.require_non_root);
+        policy.require_healthcheck = require_healthcheck.unwrap_or(policy.require_healthcheck);
+        policy.required_files.extend(required_files.iter().cloned());
+        policy
+    }
+}
+
+/// What the image policy says of one service's image otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ServiceImagePolicy {
+    /// Instead of `max-size` in `[image-policy]`.
+    pub max_size: Option<Size>,
+    /// Instead of `require-non-root` in `[image-policy]`.
+    pub require_non_root: Option<bool>,
+    /// Instead of `require-healthcheck` in `[image-policy]`.
+    pub require_healthcheck: Option<bool>,
+    /// Beside the `required-files` in `[image-policy]`.
+    pub required_files: Vec<String>,
+}
+
+read_section!(ServiceImagePolicy or default { max_size, require_non_root, require_healthcheck, required_files });
 
 /// How severe a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, JsonSchema)]

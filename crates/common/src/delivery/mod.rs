@@ -5,6 +5,7 @@
 //! `references.rs`. A key is added by adding a field, and its name to the list under the struct.
 
 mod environment;
+mod image_build;
 mod image_policy;
 mod notes;
 mod read;
@@ -27,7 +28,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 pub use self::environment::{Environment, InvalidVariableName, Strategy, StrategyKind, VariableName};
-pub use self::image_policy::{ImagePolicy, Severity, Size};
+pub use self::image_build::{ArgumentName, BuildPlatform, ContextName, ContextSource, ImageBuild, SecretId};
+pub use self::image_policy::{ImagePolicy, ServiceImagePolicy, Severity, Size};
 pub use self::relative_path::{InvalidPath, RelativePath};
 pub use self::schema::schema;
 pub use self::service::{Backup, BackupWhen, Health, Migration, Service};
@@ -75,6 +77,14 @@ impl Delivery {
         match notes.into_failure(text, file) {
             Some(failure) => Err(failure),
             None => delivery.ok_or_else(|| Failure::bug(format!("`{file}` was refused without a reason"))),
+        }
+    }
+
+    /// What an image of this service has to be.
+    pub fn image_policy_of(&self, key: &ServiceKey) -> ImagePolicy {
+        match self.services.get(key) {
+            Some(service) => self.image_policy.with(&service.image_policy),
+            None => self.image_policy.clone(),
         }
     }
 

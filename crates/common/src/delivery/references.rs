@@ -56,17 +56,29 @@ fn refuse_unknown_services(file: &Section<'_>, services: &[Section<'_>], key: &s
     let known: Vec<&str> =
         file.section("services").map(|table| table.keys().map(|(key, _)| key).collect()).unwrap_or_default();
     for service in services {
-        for (name, offset) in service.texts(key).into_iter().filter(|(name, _)| !known.contains(name)) {
+        for (name, offset) in others(service, key).into_iter().filter(|(name, _)| !known.contains(name)) {
             let others = known.iter().copied().filter(|known| *known != service.key());
             service.problem_at(offset, key, &format!("there is no service `{name}`: {}", suggest(name, others)));
         }
     }
 }
 
+/// The services that one names by a key. It depends on those whose images it is built from, too.
+fn others<'a>(service: &Section<'a>, key: &str) -> Vec<(&'a str, usize)> {
+    let mut others = service.texts(key);
+    if key == "depends-on"
+        && let Some(contexts) = service.section("build").and_then(|build| build.section("contexts"))
+    {
+        let named = contexts.values().filter_map(|(text, offset)| Some((text.strip_prefix("service:")?, offset)));
+        others.extend(named);
+    }
+    others
+}
+
 fn refuse_cycles(services: &[Section<'_>], key: &str) {
     let edges: IndexMap<&str, Vec<&str>> = services
         .iter()
-        .map(|service| (service.key(), service.texts(key).into_iter().map(|(name, _)| name).collect()))
+        .map(|service| (service.key(), others(service, key).into_iter().map(|(name, _)| name).collect()))
         .collect();
     let mut told: Vec<&str> = Vec::new();
     for service in services {

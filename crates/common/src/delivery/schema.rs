@@ -71,6 +71,17 @@ depends-on = ["auth"]
 paths = ["deploy/nginx.conf"]
 migration = { command = ["true"], backup = { rds-cluster = "${LOG_LEVEL}", when = "always" } }
 health = { url = "http://gateway/", expect = ["status == 200"], interval = "500ms", timeout = "2s", passes = 1, failures = 5 }
+[services.gateway.build]
+target = "run"
+arguments = { COMMIT = "${COMMIT}" }
+secrets = { npm = "NPM_TOKEN" }
+platform = "linux/arm64"
+contexts = { shared = "libs/shared", core = "service:auth", node = "docker-image://node:24" }
+[services.gateway.image-policy]
+max-size = "1GB"
+require-non-root = false
+require-healthcheck = false
+required-files = ["remoteEntry.js"]
 "#;
 
     #[test]

@@ -141,6 +141,12 @@ impl<'a> Section<'a> {
         self.table.keys().map(|key| (key.get_ref().as_ref(), key.span().start))
     }
 
+    /// The texts that the keys of this table hold, each with its offset.
+    pub(super) fn values(&self) -> impl Iterator<Item = (&'a str, usize)> {
+        let values = self.table.iter().map(|(_, value)| value);
+        values.filter_map(|value| Some((value.get_ref().as_str()?, value.span().start)))
+    }
+
     /// The tables within the table under a key.
     pub(super) fn sections(&self, key: &str) -> Vec<Section<'a>> {
         let Some(tables) = self.section(key) else { return Vec::new() };

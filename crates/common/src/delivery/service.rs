@@ -6,6 +6,8 @@ use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::image_build::ImageBuild;
+use super::image_policy::ServiceImagePolicy;
 use super::read::{read_text, read_word};
 use super::relative_path::RelativePath;
 use super::section::{Section, read_section};
@@ -45,6 +47,12 @@ pub struct Service {
     /// Files and folders whose change changes this service, beside those that its Dockerfile and the workspace's graph know of.
     #[serde(default)]
     pub paths: Vec<RelativePath>,
+    /// How its image is built, where its Dockerfile alone does not say it.
+    #[serde(default)]
+    pub build: ImageBuild,
+    /// What `[image-policy]` says otherwise of its image.
+    #[serde(default)]
+    pub image_policy: ServiceImagePolicy,
     /// What has to succeed before the service is deployed.
     pub migration: Option<Migration>,
     /// What tells that the service is healthy.
@@ -53,7 +61,7 @@ pub struct Service {
 }
 
 read_section!(Service {
-    path, project, dockerfile, context, repository, task_definition, container, service, service_definition, after, depends_on, paths, migration, health,
+    path, project, dockerfile, context, repository, task_definition, container, service, service_definition, after, depends_on, paths, build, image_policy, migration, health,
 } check Service::check);
 
 impl Service {

@@ -1,20 +1,30 @@
 //! Building an image with BuildKit, which every engine since 18.09 carries: no `buildx` is needed.
+//! <https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageBuild>
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use bollard::errors::Error;
-use bollard::models::{BuildInfo, BuildInfoAux};
-use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
-use bollard::service::ImageId;
+use bollard::models::BuildInfo;
+use bytes::{Buf, Bytes, BytesMut};
 use futures_util::TryStreamExt;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
 
 use super::context::Context;
-use super::{Docker, LocalImage, refused};
+use super::dockerfile::{self, Dockerfile};
+use super::progress::Progress;
+use super::session::Session;
+use super::wire::{self, Connection};
+use super::{Docker, LocalImage};
+use crate::aws::Login;
 use crate::failure::Failure;
+use crate::inputs::nearest;
+use crate::names::Secret;
 
-/// How many lines of a failed step are told.
-const LINES: usize = 20;
+/// After how long without a word it is said that the build goes on.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// An image to build.
 #[derive(Clone, Debug)]
@@ -23,40 +33,117 @@ pub struct Build {
     pub context: PathBuf,
     /// The Dockerfile, in the context or elsewhere.
     pub dockerfile: PathBuf,
+    /// What people call the Dockerfile: its path in the repository.
+    pub dockerfile_name: String,
     /// What the image is called: `repository:tag`.
     pub reference: String,
+    /// The stage to build; `None` is the last one.
+    pub target: Option<String>,
     /// The values of the Dockerfile's `ARG`s.
     pub arguments: BTreeMap<String, String>,
+    /// The local images that the Dockerfile means by the names of others, in `FROM` and wherever it copies from an image. They
+    /// stand in its text, in the place of those names: so it gets them whatever a registry has under the same name.
+    pub images: BTreeMap<String, String>,
+    /// What `RUN --mount=type=secret,id=…` sees, by id.
+    pub secrets: BTreeMap<String, Secret>,
     /// Labels beside those that the Dockerfile gives.
     pub labels: BTreeMap<String, String>,
     /// The platform to build for, `linux/arm64`; `None` is the engine's own.
     pub platform: Option<String>,
+    /// `SOURCE_DATE_EPOCH`: the time of all that the build makes, and of the files in its context.
+    pub epoch: Option<i64>,
+    /// Where steps come from that were built before.
+    pub cache: Cache,
+}
+
+/// Where steps come from that were built before.
+#[derive(Clone, Debug, Default)]
+pub enum Cache {
+    /// Every step is built.
+    None,
+    /// What the engine keeps.
+    #[default]
+    Engine,
+    /// What the engine keeps, and what images of a registry say of themselves. The image says it of itself, too
+    /// (<https://docs.docker.com/build/cache/backends/inline/>).
+    Registry {
+        /// The images, with their tags. One that is not there is none.
+        images: Vec<String>,
+        /// By the registry's host.
+        logins: BTreeMap<String, Login>,
+    },
 }
 
 impl Docker {
     /// Builds an image. What the builder does goes to `say`, line by line; a failure tells the step that failed.
     pub async fn build(&self, build: &Build, mut say: impl FnMut(String)) -> Result<LocalImage, Failure> {
-        let context = Context::new(&build.context, &build.dockerfile)?;
-        let map = |map: &BTreeMap<String, String>| -> HashMap<String, String> { map.clone().into_iter().collect() };
-        let options = BuildImageOptionsBuilder::new()
-            .t(&build.reference)
-            .dockerfile(&context.dockerfile_name)
-            .buildargs(&map(&build.arguments))
-            .labels(&map(&build.labels))
-            .platform(build.platform.as_deref().unwrap_or_default())
-            .version(BuilderVersion::BuilderBuildKit)
-            .session(&session()?)
-            .build();
-        let body = bollard::body_try_stream(context.stream());
-        let mut answer = self.engine.build_image(options, None, Some(body));
-        let mut progress = Progress::default();
-        loop {
-            match answer.try_next().await {
-                Ok(Some(info)) => progress.read(info).into_iter().for_each(&mut say),
-                Ok(None) => break,
-                Err(error) => return Err(progress.explain(&error).context(format!("build `{}`", build.reference))),
-            }
+        let mut context = Context::new(&build.context, &build.dockerfile, build.epoch)?;
+        let text = std::fs::read_to_string(&build.dockerfile).ok();
+        let dockerfile = text.as_deref().and_then(Dockerfile::parse);
+        if !build.images.is_empty() {
+            let written = text.and_then(|text| dockerfile::with_images(&text, &build.arguments, &build.images));
+            context.dockerfile_text = Some(written.ok_or_else(|| build.not_understood())?);
         }
+        if let Some(dockerfile) = &dockerfile {
+            build.check(dockerfile)?;
+        }
+        let secrets = build.secrets.values().cloned().collect();
+        let progress = Progress::of(&build.dockerfile_name, dockerfile, secrets);
+        let built = self.send(build, context, progress, &mut say).await;
+        built.map_err(|error| error.context(format!("build `{}`", build.reference)))
+    }
+
+    /// Makes an image of a folder: what a Dockerfile can copy from by the image's name.
+    pub async fn build_folder(&self, folder: &Path, name: &str, epoch: Option<i64>) -> Result<LocalImage, Failure> {
+        let build = Build {
+            context: folder.to_owned(),
+            dockerfile: PathBuf::new(),
+            dockerfile_name: format!("context `{name}`"),
+            reference: name.to_owned(),
+            target: None,
+            arguments: BTreeMap::new(),
+            images: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            platform: None,
+            epoch,
+            cache: Cache::Engine,
+        };
+        let progress = Progress::of(&build.dockerfile_name, None, Vec::new());
+        let built = self.send(&build, Context::of_folder(folder, epoch)?, progress, &mut drop).await;
+        built.map_err(|error| error.context(format!("make the context `{name}` of `{}`", folder.display())))
+    }
+
+    async fn send(
+        &self,
+        build: &Build,
+        context: Context,
+        mut progress: Progress,
+        say: &mut impl FnMut(String),
+    ) -> Result<LocalImage, Failure> {
+        let nobody = BTreeMap::new();
+        let logins = match &build.cache {
+            Cache::Registry { logins, .. } => logins,
+            Cache::None | Cache::Engine => &nobody,
+        };
+        let session = Session::open(&self.address, &build.secrets, logins).await?;
+        let query = build.query(&session.id, &context.dockerfile_name)?;
+        let body = StreamBody::new(context.stream().map_ok(Frame::data)).boxed_unsync();
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("/build?{query}"))
+            .header("content-type", "application/x-tar")
+            .body(body)
+            .map_err(|error| Failure::bug(format!("a build: {error}")))?;
+        let (response, connection) = self.address.send(request).await?;
+        let mut answer = Answer::of(response, connection).await?;
+        while let Some(info) = answer.next(&progress, say).await? {
+            if let Some(error) = info.error_detail.as_ref().and_then(|detail| detail.message.as_deref()) {
+                return Err(progress.explain(error));
+            }
+            progress.read(info).into_iter().for_each(&mut *say);
+        }
+        progress.cached_line().into_iter().for_each(say);
         let reference = progress.image.unwrap_or_else(|| build.reference.clone());
         match self.inspect(&reference).await? {
             Some(image) => Ok(image),
@@ -66,138 +153,135 @@ impl Docker {
     }
 }
 
-/// A name that no other build of the engine has.
-fn session() -> Result<String, Failure> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::bug(format!("no randomness: {error}")))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
+impl Build {
+    fn not_understood(&self) -> Failure {
+        let names: Vec<&str> = self.images.keys().map(String::as_str).collect();
+        let failure = Failure::input(format!(
+            "{} cannot be read, so it cannot be given the images that it means by `{}`",
+            self.dockerfile_name,
+            names.join("`, `")
+        ));
+        failure.hint("check its syntax: `docker build --check` tells what is wrong")
+    }
 
-/// What is known of a build while it goes on.
-#[derive(Debug, Default)]
-struct Progress {
-    steps: BTreeMap<String, Step>,
-    /// The step that failed.
-    failed: Option<(String, String)>,
-    image: Option<String>,
-}
+    /// What the Dockerfile does not know would be built as something else, or refused in words that name no line.
+    fn check(&self, dockerfile: &Dockerfile) -> Result<(), Failure> {
+        let name = &self.dockerfile_name;
+        let advise = |failure: Failure, wanted: &str, known: &[&str]| match nearest(wanted, known.iter().copied()) {
+            Some(near) => failure.hint(format!("did you mean `{near}`?")),
+            None if known.is_empty() => failure.hint("it has none"),
+            None => failure.hint(format!("it has `{}`", known.join("`, `"))),
+        };
+        let target = self.target.as_deref().and_then(|target| Some((target, dockerfile.unknown_target(target)?)));
+        let target = target
+            .map(|(target, known)| advise(Failure::input(format!("{name} has no stage `{target}`")), target, &known));
+        let arguments = self.arguments.keys().filter_map(|argument| {
+            let known = dockerfile.unknown_argument(argument)?;
+            Some(advise(Failure::input(format!("{name} has no `ARG {argument}`")), argument, &known))
+        });
+        Failure::all(target.into_iter().chain(arguments)).map_or(Ok(()), Err)
+    }
 
-/// Whether the builder made a step up for itself. It tells a reader nothing, unless it fails.
-fn is_internal(step: &str) -> bool {
-    step.starts_with("[internal]") || step == "copy /context /"
-}
-
-/// A step of the build: BuildKit's "vertex".
-#[derive(Debug, Default)]
-struct Step {
-    name: String,
-    is_told: bool,
-    lines: Vec<String>,
-}
-
-impl Progress {
-    /// Takes in one message of the builder; answers what to tell of it.
-    fn read(&mut self, info: BuildInfo) -> Vec<String> {
-        let mut told = Vec::new();
-        match info.aux {
-            Some(BuildInfoAux::BuildKit(status)) => {
-                for vertex in status.vertexes {
-                    let step = self.steps.entry(vertex.digest.clone()).or_default();
-                    step.name = vertex.name.clone();
-                    if !step.is_told && (vertex.cached || vertex.started.is_some()) && !is_internal(&vertex.name) {
-                        step.is_told = true;
-                        told.push(format!("{}{}", vertex.name, if vertex.cached { " (cached)" } else { "" }));
-                    }
-                    // When one step fails, those beside it end as "canceled".
-                    if !vertex.error.is_empty() && !vertex.error.contains("context canceled") {
-                        self.failed.get_or_insert((vertex.digest, vertex.error));
-                    }
-                }
-                for log in status.logs {
-                    let text = String::from_utf8_lossy(&log.msg).into_owned();
-                    let lines = text.lines().map(str::to_owned);
-                    self.steps.entry(log.vertex).or_default().lines.extend(lines.clone());
-                    told.extend(lines.map(|line| format!("  {line}")));
-                }
-            }
-            Some(BuildInfoAux::Default(ImageId { id: Some(id) })) => self.image = Some(id),
-            Some(BuildInfoAux::Default(ImageId { id: None })) | None => {}
+    /// The parameters of the request.
+    fn query(&self, session: &str, dockerfile: &str) -> Result<String, Failure> {
+        let json = |value: &BTreeMap<String, String>| {
+            serde_json::to_string(value).map_err(|error| Failure::bug(format!("a build's parameters: {error}")))
+        };
+        let mut arguments = self.arguments.clone();
+        if let Some(epoch) = self.epoch {
+            arguments.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert_with(|| epoch.to_string());
         }
-        // What a builder without BuildKit would say.
-        told.extend(
-            info.stream.iter().flat_map(|text| text.lines()).map(str::to_owned).filter(|line| !line.trim().is_empty()),
-        );
-        told
-    }
-
-    /// Why the build failed, with the last lines of the step that did.
-    fn explain(&self, error: &Error) -> Failure {
-        let Error::DockerStreamError { error: told } = error else { return refused(error) };
-        let hint = "mend the Dockerfile or what it copies; `docker build` shows the same on any machine";
-        let Some((digest, cause)) = &self.failed else { return Failure::input(told.trim()).hint(hint) };
-        let step = self.steps.get(digest);
-        let name = step.map_or("a step", |step| step.name.as_str());
-        let lines = step.map(|step| &step.lines[step.lines.len().saturating_sub(LINES)..]).unwrap_or_default();
-        let lines: String = lines.iter().map(|line| format!("\n  {line}")).collect();
-        Failure::input(format!("`{name}` failed: {}{lines}", cause.trim())).hint(hint)
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("version", "2").append_pair("session", session).append_pair("rm", "1");
+        query.append_pair("t", &self.reference).append_pair("dockerfile", dockerfile);
+        if let Some(target) = &self.target {
+            query.append_pair("target", target);
+        }
+        if let Some(platform) = &self.platform {
+            query.append_pair("platform", platform);
+        }
+        match &self.cache {
+            Cache::None => {
+                query.append_pair("nocache", "1");
+            }
+            Cache::Engine => {}
+            Cache::Registry { images, .. } => {
+                arguments.insert("BUILDKIT_INLINE_CACHE".to_owned(), "1".to_owned());
+                let images =
+                    serde_json::to_string(images).map_err(|error| Failure::bug(format!("a cache: {error}")))?;
+                query.append_pair("cachefrom", &images);
+            }
+        }
+        query.append_pair("buildargs", &json(&arguments)?).append_pair("labels", &json(&self.labels)?);
+        Ok(query.finish())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
+/// What the engine says of a build, one JSON value in a line.
+struct Answer {
+    body: Incoming,
+    read: BytesMut,
+    _connection: Connection,
+}
 
-    use super::*;
-
-    /// What an engine sends of one status: protobuf in base64 (`control.proto`, `StatusResponse`). Field 1 is a vertex
-    /// (1 digest, 3 name, 5 started, 7 error), field 3 a log (1 vertex, 4 text).
-    fn trace(vertexes: &[(&str, &str, &str)], logs: &[(&str, &str)]) -> BuildInfo {
-        use base64::Engine as _;
-
-        let field = |number: u8, bytes: &[u8]| [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat();
-        let vertex = |(digest, name, error): &(&str, &str, &str)| {
-            field(
-                1,
-                &[
-                    field(1, digest.as_bytes()),
-                    field(3, name.as_bytes()),
-                    field(5, &[8, 1]),
-                    field(7, error.as_bytes()),
-                ]
-                .concat(),
-            )
-        };
-        let log = |(vertex, text): &(&str, &str)| {
-            field(3, &[field(1, vertex.as_bytes()), field(4, text.as_bytes())].concat())
-        };
-        let bytes: Vec<u8> = vertexes.iter().flat_map(vertex).chain(logs.iter().flat_map(log)).collect();
-        let aux = base64::engine::general_purpose::STANDARD.encode(bytes);
-        serde_json::from_value(json!({ "id": "moby.buildkit.trace", "aux": aux })).unwrap()
+impl Answer {
+    async fn of(response: http::Response<Incoming>, connection: Connection) -> Result<Self, Failure> {
+        let status = response.status();
+        let body = response.into_body();
+        if status == StatusCode::OK {
+            return Ok(Self { body, read: BytesMut::new(), _connection: connection });
+        }
+        let said = body.collect().await.map_err(wire::broken)?.to_bytes();
+        let message: Option<String> = serde_json::from_slice::<serde_json::Value>(&said)
+            .ok()
+            .and_then(|said| Some(said.get("message")?.as_str()?.to_owned()));
+        let message = message.unwrap_or_else(|| String::from_utf8_lossy(&said).trim().to_owned());
+        Err(Failure::remote(format!("the Docker engine answered {}: {message}", status.as_u16())))
     }
 
-    #[test]
-    fn steps_are_told_once_and_a_failed_one_with_its_last_lines() {
-        let mut progress = Progress::default();
-        let steps = [
-            ("a", "[internal] load build definition", ""),
-            ("b", "[1/2] COPY app /app", ""),
-            ("c", "[2/2] RUN make", ""),
-        ];
-        assert_eq!(progress.read(trace(&steps, &[])), ["[1/2] COPY app /app", "[2/2] RUN make"]);
-        assert_eq!(progress.read(trace(&steps[1..], &[("c", "hello\noops\n")])), ["  hello", "  oops"]);
-        let ended = [("b", "[1/2] COPY app /app", "context canceled"), ("c", "[2/2] RUN make", "exit code: 2")];
-        assert_eq!(progress.read(trace(&ended, &[])), [""; 0]);
-        let failure = progress.explain(&Error::DockerStreamError { error: "failed to solve".to_owned() });
-        assert_eq!(failure.error.to_string(), "`[2/2] RUN make` failed: exit code: 2\n  hello\n  oops");
+    /// The next message; `None` when there are no more. While none comes, it is said that the build goes on.
+    async fn next(&mut self, progress: &Progress, say: &mut impl FnMut(String)) -> Result<Option<BuildInfo>, Failure> {
+        loop {
+            if let Some(line) = self.line() {
+                if line.iter().all(u8::is_ascii_whitespace) {
+                    continue;
+                }
+                let info = serde_json::from_slice(&line)
+                    .map_err(|error| Failure::remote(format!("the Docker engine told something unknown: {error}")))?;
+                return Ok(Some(info));
+            }
+            match heard(&mut self.body).await {
+                Heard::Nothing => progress.still().into_iter().for_each(&mut *say),
+                Heard::Frame(frame) => {
+                    if let Ok(data) = frame.map_err(wire::broken)?.into_data() {
+                        self.read.extend_from_slice(&data);
+                    }
+                }
+                Heard::End if self.read.is_empty() => return Ok(None),
+                Heard::End => self.read.extend_from_slice(b"\n"),
+            }
+        }
     }
 
-    #[test]
-    fn the_image_s_id_is_kept() {
-        let mut progress = Progress::default();
-        let info = json!({ "id": "moby.image.id", "aux": { "ID": "sha256:1" } });
-        assert_eq!(progress.read(serde_json::from_value(info).unwrap()), [""; 0]);
-        assert_eq!(progress.image.as_deref(), Some("sha256:1"));
-        let failure = progress.explain(&Error::DockerStreamError { error: "dockerfile parse error".to_owned() });
-        assert_eq!(failure.error.to_string(), "dockerfile parse error");
+    fn line(&mut self) -> Option<Bytes> {
+        let end = self.read.iter().position(|byte| *byte == b'\n')?;
+        let line = self.read.split_to(end);
+        self.read.advance(1);
+        Some(line.freeze())
+    }
+}
+
+enum Heard {
+    Frame(Result<Frame<Bytes>, hyper::Error>),
+    End,
+    Nothing,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a time limit is not a wait: it ends one")]
+async fn heard(body: &mut Incoming) -> Heard {
+    match tokio::time::timeout(SILENCE, body.frame()).await {
+        Ok(Some(frame)) => Heard::Frame(frame),
+        Ok(None) => Heard::End,
+        Err(_) => Heard::Nothing,
     }
 }

@@ -7,14 +7,17 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures_util::Stream;
+use monorepo::ignore::Ignore;
 use tar::{Builder, EntryType, Header};
 use tokio::sync::mpsc;
 
-use super::ignore::Ignore;
 use crate::failure::Failure;
 
 /// What a Dockerfile is called that does not lie in the context.
 const FOREIGN_DOCKERFILE: &str = ".dockerfile.of-this-build";
+
+/// Where the files of a context lie whose image is a folder.
+const FOLDER: &str = "folder/";
 
 /// How much is sent at a time.
 const CHUNK: usize = 256 * 1024;
@@ -27,12 +30,18 @@ pub(super) struct Context {
     /// The Dockerfile's path within the context.
     pub(super) dockerfile_name: String,
     ignore: Ignore,
+    /// The time of every file, in seconds: when a checkout wrote it says nothing of what is in it.
+    epoch: Option<i64>,
+    /// The Dockerfile's text, if it is another than its file's.
+    pub(super) dockerfile_text: Option<String>,
+    /// Where the files lie in what is sent; blank is at its top.
+    within: &'static str,
 }
 
 impl Context {
     /// A context. Nothing is read yet but the `.dockerignore`: the Dockerfile's own (`Dockerfile.dockerignore`) if there is
     /// one, else that of the folder.
-    pub(super) fn new(root: &Path, dockerfile: &Path) -> Result<Self, Failure> {
+    pub(super) fn new(root: &Path, dockerfile: &Path, epoch: Option<i64>) -> Result<Self, Failure> {
         for (path, what) in [(root, "context"), (dockerfile, "Dockerfile")] {
             if !path.exists() {
                 return Err(Failure::input(format!("there is no {what} `{}`", path.display())).hint(
@@ -46,6 +55,26 @@ impl Context {
             dockerfile: dockerfile.to_owned(),
             dockerfile_name: within.unwrap_or(FOREIGN_DOCKERFILE).to_owned(),
             ignore: read_ignore(root, dockerfile)?,
+            epoch,
+            dockerfile_text: None,
+            within: "",
+        })
+    }
+
+    /// A context whose image is a folder as it is, without what its own `.dockerignore` leaves out.
+    pub(super) fn of_folder(root: &Path, epoch: Option<i64>) -> Result<Self, Failure> {
+        if !root.is_dir() {
+            return Err(Failure::input(format!("there is no folder `{}`", root.display()))
+                .hint("its path is relative to the workspace: check `contexts` in delivery.toml"));
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            dockerfile: PathBuf::new(),
+            dockerfile_name: FOREIGN_DOCKERFILE.to_owned(),
+            ignore: read_ignore(root, &root.join("Dockerfile"))?,
+            epoch,
+            dockerfile_text: Some(format!("FROM scratch\nCOPY {FOLDER} /\n")),
+            within: FOLDER,
         })
     }
 
@@ -66,8 +95,12 @@ impl Context {
     fn write(&self, output: impl Write) -> io::Result<()> {
         let mut tar = Builder::new(output);
         self.append_folder(&mut tar, &self.root, "")?;
-        if self.dockerfile_name == FOREIGN_DOCKERFILE {
-            append(&mut tar, &self.dockerfile, FOREIGN_DOCKERFILE)?;
+        match &self.dockerfile_text {
+            Some(text) => append_text(&mut tar, text, &self.dockerfile_name, self.epoch)?,
+            None if self.dockerfile_name == FOREIGN_DOCKERFILE => {
+                append(&mut tar, &self.dockerfile, FOREIGN_DOCKERFILE, self.epoch)?;
+            }
+            None => {}
         }
         tar.finish()
     }
@@ -82,9 +115,10 @@ impl Context {
             let is_folder = entry.file_type()?.is_dir();
             // The builder reads these two itself: they are always sent (docker/cli, `TrimBuildFilesFromExcludes`).
             let is_needed = name == self.dockerfile_name || name == ".dockerignore";
-            let is_left_out = self.ignore.leaves_out(&name) && !is_needed;
+            let is_replaced = self.dockerfile_text.is_some() && self.within.is_empty() && name == self.dockerfile_name;
+            let is_left_out = is_replaced || (self.ignore.leaves_out(&name) && !is_needed);
             if !is_left_out {
-                append(tar, &entry.path(), &name)?;
+                append(tar, &entry.path(), &format!("{}{name}", self.within), self.epoch)?;
             }
             let has_needed = self.dockerfile_name.starts_with(&format!("{name}/"));
             if is_folder && (!is_left_out || has_needed || self.ignore.has_exceptions()) {
@@ -101,7 +135,10 @@ fn read_ignore(root: &Path, dockerfile: &Path) -> Result<Ignore, Failure> {
     for file in [PathBuf::from(own), root.join(".dockerignore")] {
         let name = file.display().to_string();
         match fs::read_to_string(&file) {
-            Ok(text) => return Ignore::parse(&text, &name),
+            Ok(text) => {
+                let hint = "see <https://pkg.go.dev/path/filepath#Match>";
+                return Ignore::parse(&text, &name).map_err(|problem| Failure::input(problem.to_string()).hint(hint));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 return Err(Failure::input(error)
@@ -114,10 +151,10 @@ fn read_ignore(root: &Path, dockerfile: &Path) -> Result<Ignore, Failure> {
 }
 
 /// Appends a file, a folder without its content, or a link. Other things (sockets, devices) are no part of a context.
-fn append(tar: &mut Builder<impl Write>, path: &Path, name: &str) -> io::Result<()> {
+fn append(tar: &mut Builder<impl Write>, path: &Path, name: &str, epoch: Option<i64>) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     let kind = metadata.file_type();
-    let mut header = header(&metadata);
+    let mut header = header(&metadata, epoch);
     let appended = if kind.is_dir() {
         header.set_size(0);
         tar.append_data(&mut header, name, io::empty())
@@ -134,10 +171,22 @@ fn append(tar: &mut Builder<impl Write>, path: &Path, name: &str) -> io::Result<
     appended.map_err(|error| io::Error::new(error.kind(), format!("read `{name}`: {error}")))
 }
 
+/// Appends a file of this text.
+fn append_text(tar: &mut Builder<impl Write>, text: &str, name: &str, epoch: Option<i64>) -> io::Result<()> {
+    let mut header = Header::new_gnu();
+    header.set_size(text.len() as u64);
+    header.set_mode(0o644);
+    header.set_mtime(epoch.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default());
+    tar.append_data(&mut header, name, text.as_bytes())
+}
+
 /// Whoever owns a file here, root owns it in the context, as with `docker build`.
-fn header(metadata: &Metadata) -> Header {
+fn header(metadata: &Metadata, epoch: Option<i64>) -> Header {
     let mut header = Header::new_gnu();
     header.set_metadata(metadata);
+    if let Some(seconds) = epoch.and_then(|seconds| u64::try_from(seconds).ok()) {
+        header.set_mtime(seconds);
+    }
     header.set_uid(0);
     header.set_gid(0);
     header
@@ -205,7 +254,7 @@ mod tests {
 
     fn names(root: &Path, dockerfile: &str) -> Vec<String> {
         let mut bytes = Vec::new();
-        Context::new(root, &root.join(dockerfile)).unwrap().write(&mut bytes).unwrap();
+        Context::new(root, &root.join(dockerfile), None).unwrap().write(&mut bytes).unwrap();
         let mut archive = tar::Archive::new(bytes.as_slice());
         archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect()
     }
@@ -235,7 +284,7 @@ mod tests {
             ("app/b", ""),
         ]);
         let mut bytes = Vec::new();
-        let context = Context::new(&folder.path().join("app"), &folder.path().join("Dockerfile")).unwrap();
+        let context = Context::new(&folder.path().join("app"), &folder.path().join("Dockerfile"), None).unwrap();
         assert_eq!(context.dockerfile_name, FOREIGN_DOCKERFILE);
         context.write(&mut bytes).unwrap();
         let mut archive = tar::Archive::new(bytes.as_slice());
@@ -250,7 +299,7 @@ mod tests {
         fs::set_permissions(folder.path().join("run"), fs::Permissions::from_mode(0o755)).unwrap();
         symlink("../outside", folder.path().join("way")).unwrap();
         let mut bytes = Vec::new();
-        Context::new(folder.path(), &folder.path().join("Dockerfile")).unwrap().write(&mut bytes).unwrap();
+        Context::new(folder.path(), &folder.path().join("Dockerfile"), None).unwrap().write(&mut bytes).unwrap();
         let mut archive = tar::Archive::new(bytes.as_slice());
         let entries: Vec<_> = archive
             .entries()
@@ -276,7 +325,7 @@ mod tests {
         use futures_util::TryStreamExt;
 
         let folder = folder(&[("Dockerfile", ""), ("big", &"x".repeat(3 * CHUNK + 7))]);
-        let context = Context::new(folder.path(), &folder.path().join("Dockerfile")).unwrap();
+        let context = Context::new(folder.path(), &folder.path().join("Dockerfile"), None).unwrap();
         let chunks: Vec<Bytes> = Box::pin(context.stream()).try_collect().await.unwrap();
         assert!(chunks.len() > 2);
         let bytes = chunks.concat();
@@ -288,7 +337,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let folder = folder(&[("x", "")]);
-        let told = Context::new(folder.path(), &folder.path().join("Dockerfile")).unwrap_err().to_string();
+        let told = Context::new(folder.path(), &folder.path().join("Dockerfile"), None).unwrap_err().to_string();
         assert!(told.starts_with("there is no Dockerfile `") && told.contains("hint: "), "{told}");
     }
 }

@@ -1,8 +1,12 @@
 //! The Docker engine of the runner's host, through the socket that the runner mounts into every container action.
 
 mod build;
+mod contents;
 mod context;
-mod ignore;
+mod dockerfile;
+mod progress;
+mod session;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,12 +18,16 @@ use bollard::models::ImageInspect;
 use bollard::query_parameters::{PushImageOptionsBuilder, TagImageOptionsBuilder};
 use futures_util::TryStreamExt;
 
-pub use build::Build;
+pub use build::{Build, Cache};
+pub use contents::{Contents, Examined, Layer};
+pub use dockerfile::images;
+
+use wire::Address;
 
 use crate::aws::Login;
 use crate::failure::Failure;
 use crate::http::root_cause;
-use crate::names::Digest;
+use crate::names::{Digest, Tag};
 use crate::runner::Environment;
 
 /// Where the runner mounts the engine's socket (actions/runner, `ContainerActionHandler.cs`).
@@ -35,6 +43,7 @@ const ANSWER_TIMEOUT_SECONDS: u64 = 24 * 60 * 60;
 #[derive(Clone, Debug)]
 pub struct Docker {
     engine: bollard::Docker,
+    address: Address,
 }
 
 /// An image that the engine holds.
@@ -50,6 +59,8 @@ pub struct LocalImage {
     pub has_healthcheck: bool,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// The environment that it runs with, `NAME=value`.
+    pub environment: Vec<String>,
 }
 
 impl LocalImage {
@@ -57,10 +68,23 @@ impl LocalImage {
     pub fn revision(&self) -> Option<&str> {
         self.labels.get(REVISION).map(String::as_str)
     }
+
+    /// The tag of all images with its contents, if its builder told what it is made of.
+    pub fn contents_tag(&self) -> Option<Result<Tag, Failure>> {
+        self.labels.get(KEY).map(|key| contents_tag(key))
+    }
 }
 
 /// The label that names the commit that an image was built from.
 pub const REVISION: &str = "org.opencontainers.image.revision";
+
+/// The label with the content key of an image: what it was built from, whatever the commit.
+pub const KEY: &str = "delivery.content-key";
+
+/// The tag by which an image is found by what it is made of, whatever the commit.
+pub fn contents_tag(key: &str) -> Result<Tag, Failure> {
+    format!("key-{key}").parse().map_err(Failure::input)
+}
 
 /// The label that names the repository that an image was built from.
 pub const SOURCE: &str = "org.opencontainers.image.source";
@@ -85,8 +109,11 @@ impl Docker {
             }
         };
         let engine = engine.map_err(|error| unreachable(&address, &error))?;
+        let Some(place) = Address::parse(&address) else {
+            return Err(Failure::bug(format!("connected to `{address}`, which is no address")));
+        };
         match tokio::time::timeout(CONNECT_TIMEOUT, engine.ping()).await {
-            Ok(Ok(_)) => Ok(Self { engine }),
+            Ok(Ok(_)) => Ok(Self { engine, address: place }),
             Ok(Err(error)) => Err(unreachable(&address, &error)),
             Err(_) => Err(unreachable(&address, &Error::RequestTimeoutError)),
         }
@@ -100,6 +127,21 @@ impl Docker {
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
             Err(error) => Err(refused(&error).context(doing())),
         }
+    }
+
+    /// The instructions that an image was made by, the last one first.
+    pub async fn history(&self, image: &str) -> Result<Vec<String>, Failure> {
+        let history = self.engine.image_history(image).await;
+        let history =
+            history.map_err(|error| refused(&error).context(format!("read the history of image `{image}`")))?;
+        Ok(history.into_iter().map(|step| contents::instruction(&step.created_by)).collect())
+    }
+
+    /// How many processors the engine has.
+    pub async fn processors(&self) -> Result<usize, Failure> {
+        let info = self.engine.info().await;
+        let info = info.map_err(|error| refused(&error).context("ask the Docker engine what it runs on"))?;
+        Ok(info.ncpu.and_then(|count| usize::try_from(count).ok()).unwrap_or(1).max(1))
     }
 
     /// Gives an image one more name: `host/repository:tag`.
@@ -160,6 +202,7 @@ fn local_image(image: ImageInspect) -> Result<LocalImage, Failure> {
         user: config.user.unwrap_or_default(),
         has_healthcheck: healthcheck.first().is_some_and(|kind| kind != "NONE"),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
+        environment: config.env.unwrap_or_default(),
     })
 }
 

@@ -46,6 +46,11 @@ impl Event {
         self.payload.pointer("/pull_request/base/sha")?.as_str()
     }
 
+    /// The branch that the pull request goes into.
+    pub fn pull_request_base_branch(&self) -> Option<&str> {
+        self.payload.pointer("/pull_request/base/ref")?.as_str()
+    }
+
     /// Whether the pull request comes from another repository, whose token may only read.
     pub fn is_from_fork(&self) -> bool {
         let repository =
@@ -66,5 +71,10 @@ impl Event {
     /// The branch's commit before this push. `None` for a new branch, which GitHub writes as forty zeros.
     pub fn before(&self) -> Option<&str> {
         self.payload.get("before")?.as_str().filter(|sha| sha.bytes().any(|byte| byte != b'0'))
+    }
+
+    /// Whether this push took away what the branch had.
+    pub fn is_forced(&self) -> bool {
+        self.payload.get("forced").and_then(Value::as_bool).unwrap_or(false)
     }
 }

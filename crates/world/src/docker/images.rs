@@ -172,7 +172,7 @@ pub(super) fn normal(name: &str) -> String {
     if has_tag { name.to_owned() } else { format!("{name}:latest") }
 }
 
-fn missing(name: &str) -> Response<Bytes> {
+pub(super) fn missing(name: &str) -> Response<Bytes> {
     refuse(StatusCode::NOT_FOUND, &format!("No such image: {}", normal(name)))
 }
 

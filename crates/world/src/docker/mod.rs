@@ -8,6 +8,7 @@ mod dockerfile;
 mod files;
 mod images;
 mod push;
+mod save;
 mod socket;
 mod stage;
 mod words;
@@ -54,6 +55,10 @@ pub(crate) fn answer(state: &mut State, request: &Request<Bytes>) -> Response<By
         }
         (&Method::GET, _, Some(image)) if image.ends_with("/json") => {
             state.docker.inspect(image.trim_end_matches("/json"))
+        }
+        (&Method::GET, _, Some(image)) if image.ends_with("/get") => state.docker.save(image.trim_end_matches("/get")),
+        (&Method::GET, _, Some(image)) if image.ends_with("/history") => {
+            state.docker.history(image.trim_end_matches("/history"))
         }
         (&Method::POST, _, Some(image)) if image.ends_with("/tag") => {
             state.docker.tag(image.trim_end_matches("/tag"), &wire::query(request).into_iter().collect())

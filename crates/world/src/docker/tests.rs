@@ -162,6 +162,24 @@ fn images_are_listed_tagged_and_removed() {
 }
 
 #[test]
+fn an_image_is_saved_and_tells_how_it_was_made() {
+    let world = World::new();
+    build(&world, "t=one", "FROM scratch\nCOPY config.json /\nUSER 1\n").unwrap();
+    let (_, history) = send(&world, "GET", "/images/one/history", Bytes::new());
+    let made: Vec<&str> =
+        history[0].as_array().unwrap().iter().map(|step| step["CreatedBy"].as_str().unwrap()).collect();
+    assert_eq!(made, ["USER 1", "COPY config.json /"]);
+    let request = http::Request::get("/images/one/get").body(Bytes::new()).unwrap();
+    let saved = world.answer_docker(&request).unwrap();
+    let mut archive = tar::Archive::new(saved.body().as_ref());
+    let names: Vec<String> =
+        archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
+    assert!(["index.json", "manifest.json", "oci-layout"].iter().all(|name| names.iter().any(|found| found == name)));
+    assert_eq!(names.iter().filter(|name| name.starts_with("blobs/sha256/")).count(), 3, "{names:?}");
+    assert_eq!(send(&world, "GET", "/images/nope/history", Bytes::new()).0, 404);
+}
+
+#[test]
 fn a_client_that_is_too_new_is_told_so() {
     let (status, lines) = send(&World::new(), "GET", "/v1.53/version", Bytes::new());
     let message = "client version 1.53 is too new. Maximum supported API version is 1.44";

@@ -13,6 +13,9 @@ pub(super) fn describe(state: &State, body: &Value) -> Result<Value, Refusal> {
     let (repository, name) = named(state, body)?;
     let digests = match body["imageIds"].as_array() {
         None => repository.manifests.keys().cloned().collect(),
+        Some(ids) if ids.is_empty() || ids.len() > 100 => {
+            return Err(violation("imageIds", "Member must have length between 1 and 100, inclusive"));
+        }
         Some(ids) => ids
             .iter()
             .map(|id| {
@@ -44,7 +47,11 @@ pub(super) fn list(state: &State, body: &Value) -> Result<Value, Refusal> {
 pub(super) fn batch_get(state: &State, body: &Value) -> Result<Value, Refusal> {
     let (repository, name) = named(state, body)?;
     let (mut images, mut failures) = (Vec::new(), Vec::new());
-    for id in body["imageIds"].as_array().ok_or_else(|| violation("imageIds", "must not be null"))? {
+    let ids = body["imageIds"].as_array().ok_or_else(|| violation("imageIds", "must not be null"))?;
+    if ids.is_empty() || ids.len() > 100 {
+        return Err(violation("imageIds", "Member must have length between 1 and 100, inclusive"));
+    }
+    for id in ids {
         match find(repository, id) {
             Some((digest, manifest)) => images.push(view(state, &name, digest, id["imageTag"].as_str(), manifest)),
             None => failures.push(failure(repository, id)),

@@ -35,6 +35,7 @@ pub(crate) struct GitHub {
     repositories: BTreeMap<String, Repository>,
     is_read_only: bool,
     forbids_deployments: bool,
+    forbids_actions: bool,
     /// The last id that was given: ids are unique over all things.
     last_id: u64,
 }
@@ -57,6 +58,11 @@ impl World {
     /// From now on the token lacks `deployments: write`.
     pub fn forbid_deployments(&self) {
         self.with(|state| state.github.forbids_deployments = true);
+    }
+
+    /// From now on the token lacks `actions: read`.
+    pub fn forbid_actions(&self) {
+        self.with(|state| state.github.forbids_actions = true);
     }
 }
 

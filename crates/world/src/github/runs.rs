@@ -7,11 +7,14 @@ use http::{Method, Response};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Exchange, account, moment, not_found};
+use super::{Exchange, account, forbidden, moment, not_found};
 use crate::state::{State, World};
 
+/// The most runs of one search.
+const SEARCHED: usize = 1000;
+
 /// A workflow run that was.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RunSeed {
     /// The workflow's file, `deliver.yml`.
     pub workflow: String,
@@ -23,6 +26,10 @@ pub struct RunSeed {
     pub head_sha: String,
     /// `success`, `failure`, `cancelled`…; `None` while it is in progress.
     pub conclusion: Option<String>,
+    /// The repository that the commit is from; blank for the workflow's own.
+    pub head_repository: String,
+    /// When it was started; now, if nothing is said.
+    pub created_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
@@ -36,7 +43,8 @@ impl World {
     /// Lets a workflow have run, after those before it, and answers the run's id.
     pub fn workflow_run(&self, repository: &str, seed: RunSeed) -> u64 {
         self.with(|state| {
-            let run = Run { id: state.github.next_id(), seed, created_at: state.now };
+            let created_at = seed.created_at.unwrap_or(state.now);
+            let run = Run { id: state.github.next_id(), seed, created_at };
             let id = run.id;
             state.github.repository(repository).runs.push(run);
             id
@@ -53,6 +61,9 @@ pub(super) fn answer(state: &mut State, exchange: &Exchange<'_>, repository: &st
     if exchange.method != Method::GET {
         return not_found();
     }
+    if state.github.forbids_actions {
+        return forbidden();
+    }
     let is_wanted = |name: &str, value: &str| exchange.parameter(name).is_none_or(|wanted| wanted == value);
     let runs = state.github.repository(repository).runs.iter().rev();
     let items = runs
@@ -61,6 +72,7 @@ pub(super) fn answer(state: &mut State, exchange: &Exchange<'_>, repository: &st
         })
         .filter(|run| is_wanted("branch", &run.seed.branch) && is_wanted("event", &run.seed.event))
         .filter(|run| is_wanted("head_sha", &run.seed.head_sha) && has_status(run, exchange.parameter("status")))
+        .take(SEARCHED)
         .map(|run| view(exchange, repository, run))
         .collect();
     exchange.page(items, |total, items| json!({ "total_count": total, "workflow_runs": items }))
@@ -81,7 +93,8 @@ fn workflow_id(run: &Run) -> u64 {
 }
 
 fn view(exchange: &Exchange<'_>, repository: &str, run: &Run) -> Value {
-    let RunSeed { workflow, branch, event, head_sha, conclusion } = &run.seed;
+    let RunSeed { workflow, branch, event, head_sha, conclusion, head_repository, .. } = &run.seed;
+    let head_repository = if head_repository.is_empty() { repository } else { head_repository };
     json!({
         "id": run.id,
         "name": workflow.trim_end_matches(".yml"),
@@ -102,5 +115,6 @@ fn view(exchange: &Exchange<'_>, repository: &str, run: &Run) -> Value {
         "run_started_at": moment(run.created_at),
         "actor": account("octocat"),
         "repository": { "full_name": repository },
+        "head_repository": { "full_name": head_repository },
     })
 }

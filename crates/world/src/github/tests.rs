@@ -251,6 +251,7 @@ fn runs_and_pull_requests_are_found_by_what_they_ran_for() {
         event: "push".into(),
         head_sha: SHA.into(),
         conclusion: conclusion.map(str::to_owned),
+        ..RunSeed::default()
     };
     world.workflow_run("org/shop", seed("main", Some("success")));
     world.workflow_run("org/shop", seed("main", Some("failure")));
@@ -260,6 +261,7 @@ fn runs_and_pull_requests_are_found_by_what_they_ran_for() {
     assert_eq!((&found["total_count"], &found["workflow_runs"][0]["head_sha"]), (&json!(1), &json!(SHA)));
     assert_eq!(client.get("/repos/org/shop/actions/runs")["workflow_runs"][0]["status"], "in_progress");
     assert_eq!(client.get("/repos/org/shop/actions/workflows/other.yml/runs")["total_count"], 0);
+    assert_eq!(found["workflow_runs"][0]["head_repository"]["full_name"], "org/shop");
     assert_eq!(client.get(&format!("/repos/org/shop/commits/{SHA}/pulls"))[0]["number"], 12);
     assert_eq!(client.get("/repos/org/shop/pulls/12")["head"]["sha"], SHA);
 }

@@ -1,5 +1,6 @@
 //! What an image runs on: read from its index, or from its configuration.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -81,7 +82,7 @@ impl EcrImage {
         })
     }
 
-    fn id(&self) -> ImageIdentifier {
+    pub(super) fn id(&self) -> ImageIdentifier {
         match &self.version {
             ImageVersion::Digest(digest) => ImageIdentifier::builder().image_digest(digest.as_str()).build(),
             ImageVersion::Tag(tag) => ImageIdentifier::builder().image_tag(tag.as_str()).build(),
@@ -112,6 +113,21 @@ impl Ecr {
         Ok(Some(platforms))
     }
 
+    /// The labels of an image; of one that was built for several platforms, those of the first. `None` if there is no such
+    /// image.
+    pub async fn labels(&self, image: &EcrImage) -> Result<Option<BTreeMap<String, String>>, Failure> {
+        let Some(mut manifest) = self.manifest_of(image).await? else { return Ok(None) };
+        if let Some(child) = manifest["manifests"].as_array().and_then(|children| children.first()) {
+            let Some(digest) = child["digest"].as_str().and_then(|digest| digest.parse().ok()) else { return Ok(None) };
+            let child = EcrImage { version: ImageVersion::Digest(digest), ..image.clone() };
+            let Some(found) = self.manifest_of(&child).await? else { return Ok(None) };
+            manifest = found;
+        }
+        let configuration = self.configuration(image, &manifest).await?;
+        let labels = configuration["config"]["Labels"].as_object().into_iter().flatten();
+        Ok(Some(labels.map(|(name, value)| (name.clone(), text(value))).collect()))
+    }
+
     async fn manifest_of(&self, image: &EcrImage) -> Result<Option<Value>, Failure> {
         let call = "ecr:BatchGetImage";
         let doing = || format!("read the manifest of `{image}`");
@@ -139,9 +155,14 @@ impl Ecr {
         Err(Failure::remote(reason).context(call).context(doing()))
     }
 
-    /// The platform in the configuration of an image. ECR hands out configurations as it does layers: at an address that is
-    /// signed for an hour, and therefore never shown.
     async fn configured_platform(&self, image: &EcrImage, manifest: &Value) -> Result<Platform, Failure> {
+        let configuration = self.configuration(image, manifest).await?;
+        Ok(Platform { os: text(&configuration["os"]), architecture: text(&configuration["architecture"]) })
+    }
+
+    /// The configuration of an image. ECR hands out configurations as it does layers: at an address that is signed for an
+    /// hour, and therefore never shown.
+    async fn configuration(&self, image: &EcrImage, manifest: &Value) -> Result<Value, Failure> {
         let call = "ecr:GetDownloadUrlForLayer";
         let doing = || format!("read the configuration of `{image}`");
         let broken = |why: String| Failure::remote(why).context(call).context(doing());
@@ -157,9 +178,7 @@ impl Ecr {
         if !response.status().is_success() {
             return Err(broken(format!("the address of the configuration answers {}", response.status())));
         }
-        let configuration: Value =
-            serde_json::from_slice(response.body()).map_err(|error| broken(error.to_string()))?;
-        Ok(Platform { os: text(&configuration["os"]), architecture: text(&configuration["architecture"]) })
+        serde_json::from_slice(response.body()).map_err(|error| broken(error.to_string()))
     }
 }
 

@@ -47,6 +47,8 @@ require-non-root = true
 require-healthcheck = true
 fail-on = ["CRITICAL", "HIGH"]
 ignore-unfixed = true
+required-files = []
+refuse-secrets = true
 "#;
 
 pub(super) fn read(text: &str) -> Delivery {

@@ -1,0 +1,523 @@
+//! What `tsconfig.json` files say (<https://www.typescriptlang.org/tsconfig/>): where specifiers lead, and what a project takes
+//! from files that are not its own.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::manifest::Manifest;
+use super::paths::Paths;
+use super::place::{folder_of, inside, join, package_of};
+use crate::digest::Digest;
+use crate::files::Files;
+use crate::problem::Problem;
+use crate::setting::Setting;
+
+/// The TypeScript configuration of a commit.
+#[derive(Debug, Default)]
+pub struct TypeScript {
+    /// By path: every `tsconfig*.json` and `jsconfig*.json`, and what they extend.
+    configs: BTreeMap<String, Config>,
+    /// How specifiers are looked up in a folder that has configuration; what the compiler would take comes first.
+    scopes: HashMap<String, Vec<Arc<Scope>>>,
+}
+
+/// A project that another one refers to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reference {
+    /// The file that refers to it.
+    pub file: String,
+    /// The folder of the other project, or its configuration file.
+    pub to: String,
+}
+
+/// One configuration file.
+#[derive(Debug, Default)]
+struct Config {
+    value: Value,
+    /// The files that it extends; a later one wins over an earlier one.
+    extends: Vec<String>,
+    /// The digest of its bytes if it cannot be read.
+    unread: Option<Digest>,
+}
+
+/// What decides where the specifiers of a folder's files lead.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Scope {
+    table: Table,
+    /// The folder that the targets of `paths` are relative to.
+    pub(super) paths_base: String,
+    /// What `${configDir}` is.
+    pub(super) folder: String,
+    pub(super) base_url: Option<String>,
+    pub(super) root_dirs: Vec<String>,
+}
+
+/// A table of `paths`, which is the same if its file is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table(Arc<Paths>);
+
+impl PartialEq for Table {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.file == other.0.file
+    }
+}
+
+impl Eq for Table {}
+
+impl Scope {
+    pub(super) fn paths(&self) -> &Paths {
+        &self.table.0
+    }
+}
+
+/// What a file says together with what it extends: a value and the file that it is from, by key.
+type Effective<'c> = BTreeMap<&'c str, (&'c str, &'c Value)>;
+
+/// The keys that change nothing that is built: they are for editors, for people, or said elsewhere.
+const BESIDE: [&str; 8] =
+    ["$schema", "extends", "references", "compilerOptions", "watchOptions", "compileOnSave", "display", "docs"];
+
+impl TypeScript {
+    /// Reads all configuration of a commit. `packages` are the folders of the workspace's packages, by name: one of them may
+    /// be what others extend.
+    pub fn read(files: &Files<'_>, packages: &BTreeMap<String, String>) -> (Self, Vec<Problem>) {
+        let mut reader = Reader { files, packages, configs: BTreeMap::new(), problems: Vec::new() };
+        let mut waiting: Vec<String> =
+            files.iter().map(|(path, _)| path).filter(|path| is_config(path)).map(str::to_owned).collect();
+        while let Some(path) = waiting.pop() {
+            if !reader.configs.contains_key(&path) {
+                let config = reader.config(&path);
+                waiting.extend(config.extends.iter().cloned());
+                reader.configs.insert(path, config);
+            }
+        }
+        let Reader { configs, mut problems, .. } = reader;
+        let mut typescript = Self { configs, scopes: HashMap::new() };
+        problems.extend(typescript.cycles());
+        typescript.scopes = typescript.scopes();
+        problems.sort();
+        (typescript, problems)
+    }
+
+    /// What the project in a folder takes from configuration files outside of it: what the files that it extends say and none
+    /// of its own overrides, and all that the nearest configuration above says if it has none of its own. `counts` tells which
+    /// of its own files take part in what is built (that of its tests may not). `paths` are not among them, see
+    /// [`Self::paths_setting`]; nor are its own files, which count by their bytes.
+    pub fn settings(&self, folder: &str, counts: impl Fn(&str) -> bool) -> Vec<Setting> {
+        let own = self.below(folder).filter(|path| is_config(path) && counts(path));
+        let mut settings: BTreeSet<Setting> = own.flat_map(|path| self.outside(path, folder)).collect();
+        if !self.scopes.contains_key(folder) {
+            settings.extend(self.above(folder).into_iter().flat_map(|path| self.outside(path, folder)));
+        }
+        settings.into_iter().collect()
+    }
+
+    /// One entry of a file's `paths`, to count for who is led by it.
+    pub fn paths_setting(&self, file: &str, entry: &str) -> Setting {
+        let options = self.configs.get(file).and_then(|config| config.value.get("compilerOptions"));
+        let value = options.and_then(|options| options.get("paths")?.get(entry)).unwrap_or(&Value::Null);
+        Setting { file: file.to_owned(), part: format!("paths[\"{entry}\"]"), digest: Digest::of_value(value) }
+    }
+
+    /// The projects outside of a folder that its configuration refers to: `tsc --build` builds them first.
+    pub fn references(&self, folder: &str, counts: impl Fn(&str) -> bool) -> Vec<Reference> {
+        let mut references = BTreeSet::new();
+        for file in self.below(folder).filter(|path| is_config(path) && counts(path)) {
+            let listed = self.configs.get(file).and_then(|config| config.value.get("references")?.as_array());
+            let paths = listed.into_iter().flatten().filter_map(|reference| reference.get("path")?.as_str());
+            let to = paths.filter_map(|path| join(folder_of(file), path)).filter(|to| !is_in(to, folder));
+            references.extend(to.map(|to| Reference { file: file.to_owned(), to }));
+        }
+        references.into_iter().collect()
+    }
+
+    /// How specifiers in a folder are looked up: by the nearest configuration, then by the root's, as Nx does.
+    pub(super) fn scopes_at(&self, folder: &str) -> Vec<&Scope> {
+        let mut near = Some(folder);
+        while let Some(at) = near.filter(|at| !self.scopes.contains_key(*at)) {
+            near = (!at.is_empty()).then(|| folder_of(at));
+        }
+        let mut scopes: Vec<&Scope> = Vec::new();
+        for folder in [near.unwrap_or_default(), ""] {
+            for scope in self.scopes.get(folder).into_iter().flatten() {
+                if !scopes.contains(&scope.as_ref()) {
+                    scopes.push(scope);
+                }
+            }
+        }
+        scopes
+    }
+
+    fn below<'c>(&'c self, folder: &str) -> impl Iterator<Item = &'c str> {
+        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let from = self.configs.range(prefix.clone()..);
+        from.map(|(path, _)| path.as_str()).take_while(move |path| path.starts_with(&prefix))
+    }
+
+    /// The configuration of the nearest folder above, as bundlers look for it.
+    fn above(&self, folder: &str) -> Option<&str> {
+        let mut at = folder;
+        while !at.is_empty() {
+            at = folder_of(at);
+            let names = ["tsconfig.json", "jsconfig.json"].map(|name| inside(at, name));
+            if let Some((path, _)) = names.iter().find_map(|name| self.configs.get_key_value(name)) {
+                return Some(path);
+            }
+        }
+        None
+    }
+
+    /// What holds for a file and is said outside of a folder.
+    fn outside(&self, path: &str, folder: &str) -> Vec<Setting> {
+        let mut settings = Vec::new();
+        let own = |file: &str| is_in(file, folder);
+        let said = |(key, (file, value)): (&&str, &(&str, &Value)), part: &str| Setting {
+            file: (*file).to_owned(),
+            part: format!("{part}{key}"),
+            digest: Digest::of_value(value),
+        };
+        let options = self.effective(path, |value| value.get("compilerOptions"));
+        let options = options.iter().filter(|(key, (file, _))| **key != "paths" && !own(file));
+        settings.extend(options.map(|entry| said(entry, "compilerOptions.")));
+        // Which files a configuration above compiles is its own matter.
+        let is_own = own(path);
+        let is_about_files = |key: &str| matches!(key, "files" | "include" | "exclude");
+        let others = self.effective(path, Some);
+        let others = others.iter().filter(|(key, (file, _))| !BESIDE.contains(key) && !own(file));
+        settings.extend(others.filter(|(key, _)| is_own || !is_about_files(key)).map(|entry| said(entry, "")));
+        let broken = self.chain(path).into_iter().filter(|file| !own(file));
+        settings.extend(broken.filter_map(|file| {
+            let digest = self.configs.get(file)?.unread?;
+            Some(Setting { file: file.to_owned(), part: String::new(), digest })
+        }));
+        settings
+    }
+
+    /// A part of a file together with the same part of what it extends.
+    fn effective<'c>(&'c self, path: &'c str, part: impl Fn(&'c Value) -> Option<&'c Value>) -> Effective<'c> {
+        let mut effective = Effective::new();
+        for file in self.chain(path) {
+            let entries = self.configs.get(file).and_then(|config| part(&config.value)).and_then(Value::as_object);
+            effective.extend(entries.into_iter().flatten().map(|(key, value)| (key.as_str(), (file, value))));
+        }
+        effective
+    }
+
+    /// A file and all that it extends; what wins comes last. A file that extends itself is there once.
+    fn chain<'c>(&'c self, path: &'c str) -> Vec<&'c str> {
+        let (mut chain, mut waiting) = (Vec::new(), vec![path]);
+        while let Some(file) = waiting.pop() {
+            if !chain.contains(&file) {
+                chain.push(file);
+                waiting
+                    .extend(self.configs.get(file).into_iter().flat_map(|config| &config.extends).map(String::as_str));
+            }
+        }
+        chain.reverse();
+        chain
+    }
+
+    /// Files that extend themselves, each cycle once.
+    fn cycles(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut reported = BTreeSet::new();
+        for start in self.configs.keys() {
+            let reaches_itself = self
+                .chain(start)
+                .iter()
+                .any(|file| self.configs.get(*file).is_some_and(|config| config.extends.contains(start)));
+            if reaches_itself && reported.insert(start.clone()) {
+                reported.extend(self.chain(start).into_iter().map(str::to_owned));
+                problems.push(Problem::new(start, "extends itself, by way of others or not"));
+            }
+        }
+        problems
+    }
+
+    fn scopes(&self) -> HashMap<String, Vec<Arc<Scope>>> {
+        let mut tables: HashMap<&str, Table> = HashMap::new();
+        let mut scopes: HashMap<String, Vec<Arc<Scope>>> = HashMap::new();
+        let mut leaves: Vec<&String> = self.configs.keys().filter(|path| is_config(path)).collect();
+        // What the compiler and editors take comes first.
+        leaves.sort_by_key(|path| !path.ends_with("/tsconfig.json") && path.as_str() != "tsconfig.json");
+        for path in leaves {
+            let scope = Arc::new(self.scope(path, &mut tables));
+            let known = scopes.entry(folder_of(path).to_owned()).or_default();
+            if !known.contains(&scope) {
+                known.push(scope);
+            }
+        }
+        scopes
+    }
+
+    fn scope<'c>(&'c self, path: &'c str, tables: &mut HashMap<&'c str, Table>) -> Scope {
+        let options = self.effective(path, |value| value.get("compilerOptions"));
+        let folder = folder_of(path);
+        let absolute = |file: &str, text: &str| absolute(folder_of(file), text, folder);
+        let base_url = options.get("baseUrl").and_then(|(file, value)| absolute(file, value.as_str()?));
+        let root_dirs = options.get("rootDirs").map(|(file, value)| {
+            value.as_array().into_iter().flatten().filter_map(|root| absolute(file, root.as_str()?)).collect()
+        });
+        let paths = options.get("paths");
+        let table = paths.map(|(file, value)| {
+            tables.entry(file).or_insert_with(|| Table(Arc::new(Paths::new(file, value)))).clone()
+        });
+        let declared_in = paths.map(|(file, _)| folder_of(file).to_owned());
+        Scope {
+            table: table.unwrap_or_default(),
+            paths_base: base_url.clone().or(declared_in).unwrap_or_default(),
+            folder: folder.to_owned(),
+            base_url,
+            root_dirs: root_dirs.unwrap_or_default(),
+        }
+    }
+}
+
+/// A path in a file of a folder, relative to the root; `${configDir}` is the folder of the file that is built with.
+pub(super) fn absolute(folder: &str, path: &str, config_dir: &str) -> Option<String> {
+    match path.strip_prefix("${configDir}") {
+        Some(rest) => join(config_dir, rest.trim_start_matches('/')),
+        None => join(folder, path),
+    }
+}
+
+fn is_in(path: &str, folder: &str) -> bool {
+    folder.is_empty() || path == folder || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Whether a file is configuration by its name.
+fn is_config(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let is_named = name.starts_with("tsconfig") || name.starts_with("jsconfig");
+    is_named && name.ends_with(".json") && !path.split('/').any(|segment| segment == "node_modules")
+}
+
+/// What is read so far.
+struct Reader<'r> {
+    files: &'r Files<'r>,
+    packages: &'r BTreeMap<String, String>,
+    configs: BTreeMap<String, Config>,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn config(&mut self, path: &str) -> Config {
+        let text = match self.files.text(path) {
+            Ok(text) => text.unwrap_or_default(),
+            Err(problem) => return self.unread(path, problem),
+        };
+        let value: Value = match jsonc_parser::parse_to_serde_value(&text, &jsonc_parser::ParseOptions::default()) {
+            Ok(value) => value,
+            // The compiler takes an empty file as one that says nothing.
+            Err(_) if text.trim().is_empty() => Value::Null,
+            Err(error) => {
+                let problem = Problem::new(path, format!("not JSON: {}", error.kind())).at(error.line_display());
+                return self.unread(path, problem);
+            }
+        };
+        let extends = match value.get("extends") {
+            Some(Value::String(one)) => vec![one.as_str()],
+            Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        let extends = extends.into_iter().filter_map(|name| self.extended(path, name)).collect();
+        Config { value, extends, unread: None }
+    }
+
+    fn unread(&mut self, path: &str, problem: Problem) -> Config {
+        self.problems.push(problem);
+        let id = self.files.get(path).map(|entry| entry.id.0);
+        Config { unread: Some(Digest::of(id)), ..Config::default() }
+    }
+
+    /// The file that another one extends; `None` if it comes from outside of the repository.
+    fn extended(&mut self, path: &str, name: &str) -> Option<String> {
+        let found = if name.starts_with('.') || name.starts_with("${configDir}") {
+            let place = absolute(folder_of(path), name, folder_of(path));
+            place
+                .and_then(|place| self.first([place.clone(), format!("{place}.json"), inside(&place, "tsconfig.json")]))
+        } else {
+            let (package, subpath) = package_of(name)?;
+            let folder = self.packages.get(package)?;
+            self.first(self.in_package(folder, subpath))
+        };
+        // What starts with a dot is made by a framework before it builds (`.nuxt`, `.svelte-kit`).
+        let is_generated =
+            name.split('/').any(|segment| segment.starts_with('.') && !segment.trim_matches('.').is_empty());
+        if found.is_none() && !is_generated {
+            self.problems.push(Problem::new(path, format!("extends `{name}`, which is not in the repository")));
+        }
+        found
+    }
+
+    fn in_package(&self, folder: &str, subpath: &str) -> Vec<String> {
+        let text = self.files.text(&inside(folder, "package.json")).ok().flatten();
+        let manifest = text.map(|text| Manifest::read(&text)).unwrap_or_default();
+        let mut places = manifest.modules(subpath);
+        if subpath.is_empty() {
+            places.extend(manifest.tsconfig);
+            places.push("tsconfig.json".to_owned());
+        } else {
+            places.extend([subpath.to_owned(), format!("{subpath}.json"), format!("{subpath}/tsconfig.json")]);
+        }
+        places.retain(|place| place.ends_with(".json"));
+        places.iter().filter_map(|place| join(folder, place)).collect()
+    }
+
+    fn first(&self, places: impl IntoIterator<Item = String>) -> Option<String> {
+        places.into_iter().find(|place| self.files.has(place))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::tests::Made;
+
+    fn read(files: &[(&str, &str)], packages: &[(&str, &str)]) -> (TypeScript, Vec<Problem>) {
+        let packages = packages.iter().map(|(name, folder)| ((*name).to_owned(), (*folder).to_owned())).collect();
+        TypeScript::read(&Made::new(files).files(), &packages)
+    }
+
+    fn parts(files: &[(&str, &str)], folder: &str) -> Vec<String> {
+        let (typescript, problems) = read(files, &[("@acme/config", "libs/config")]);
+        assert_eq!(problems, []);
+        let settings = typescript.settings(folder, |path| !path.ends_with("spec.json"));
+        settings.into_iter().map(|Setting { file, part, .. }| format!("{file} {part}")).collect()
+    }
+
+    #[test]
+    fn what_is_taken_from_outside_is_a_setting() {
+        let base = (
+            "tsconfig.base.json",
+            r#"{ // base
+            "extends": "@tsconfig/node20/tsconfig.json", "exclude": ["x"], "ts-node": {},
+            "compilerOptions": { "target": "es2022", "strict": true, "paths": { "a": ["b"] }, }, }"#,
+        );
+        let check = |own: &[(&str, &str)], expected: &[&str]| {
+            assert_eq!(parts(&[own, &[base]].concat(), "a"), expected, "{own:?}");
+        };
+        let all = ["exclude", "compilerOptions.strict", "compilerOptions.target", "ts-node"]
+            .map(|part| format!("tsconfig.base.json {part}"));
+        let mut all: Vec<&str> = all.iter().map(String::as_str).collect();
+        all.sort_unstable();
+        check(&[("a/tsconfig.json", r#"{ "extends": "../tsconfig.base.json" }"#)], &all);
+        check(&[("a/tsconfig.json", r#"{ "extends": "../tsconfig.base" }"#)], &all);
+        check(
+            &[(
+                "a/tsconfig.json",
+                r#"{ "extends": "../tsconfig.base.json", "exclude": [], "compilerOptions": { "target": "es5" } }"#,
+            )],
+            &["tsconfig.base.json compilerOptions.strict", "tsconfig.base.json ts-node"],
+        );
+        check(
+            &[
+                ("a/tsconfig.json", r#"{ "extends": "./b.json" }"#),
+                ("a/b.json", r#"{ "extends": ["../tsconfig.base.json"] }"#),
+            ],
+            &all,
+        );
+        check(&[("a/tsconfig.json", "{}")], &[]);
+        check(&[("a/tsconfig.json", "{}"), ("a/tsconfig.spec.json", r#"{ "extends": "../tsconfig.base.json" }"#)], &[]);
+        check(&[], &[]);
+    }
+
+    #[test]
+    fn a_folder_without_configuration_takes_the_nearest_above() {
+        let root = ("tsconfig.json", r#"{ "include": ["a"], "compilerOptions": { "jsx": "react" } }"#);
+        assert_eq!(parts(&[root, ("a/b/x.ts", "")], "a/b"), ["tsconfig.json compilerOptions.jsx"]);
+        assert_eq!(parts(&[root], ""), [""; 0]);
+    }
+
+    #[test]
+    fn a_package_of_the_workspace_may_be_extended() {
+        let check = |name: &str, manifest: &str, expected: &str| {
+            let own = format!(r#"{{ "extends": "{name}" }}"#);
+            let value = r#"{ "compilerOptions": { "strict": true } }"#;
+            let files = [
+                ("a/tsconfig.json", own.as_str()),
+                ("libs/config/package.json", manifest),
+                ("libs/config/base.json", value),
+                ("libs/config/tsconfig.json", value),
+            ];
+            assert_eq!(
+                parts(&files, "a"),
+                [format!("libs/config/{expected} compilerOptions.strict")],
+                "{name} {manifest}"
+            );
+        };
+        check("@acme/config", "{}", "tsconfig.json");
+        check("@acme/config", r#"{ "tsconfig": "base.json" }"#, "base.json");
+        check("@acme/config/base.json", "{}", "base.json");
+        check("@acme/config/base", "{}", "base.json");
+        check("@acme/config/x", r#"{ "exports": { "./x": "./base.json" } }"#, "base.json");
+    }
+
+    #[test]
+    fn what_cannot_be_read_counts_whole() {
+        let own = ("a/tsconfig.json", r#"{ "extends": "../base.json" }"#);
+        let (typescript, problems) = read(&[own, ("base.json", "{\n \"x\": }")], &[]);
+        assert_eq!(
+            problems.iter().map(|problem| (problem.path.as_str(), problem.line)).collect::<Vec<_>>(),
+            [("base.json", Some(2))]
+        );
+        let settings = typescript.settings("a", |_| true);
+        assert_eq!(
+            settings.iter().map(|setting| (setting.file.as_str(), setting.part.as_str())).collect::<Vec<_>>(),
+            [("base.json", "")]
+        );
+        let (typescript, _) = read(&[own, ("base.json", "{\n \"y\": }")], &[]);
+        assert_ne!(typescript.settings("a", |_| true), settings);
+    }
+
+    #[test]
+    fn cycles_and_what_is_gone_are_problems() {
+        let check = |files: &[(&str, &str)], expected: &[&str]| {
+            let problems: Vec<_> = read(files, &[]).1.iter().map(Problem::to_string).collect();
+            assert_eq!(problems, expected, "{files:?}");
+        };
+        let cycle = "extends itself, by way of others or not";
+        check(&[("tsconfig.json", r#"{ "extends": "./tsconfig.json" }"#)], &[&format!("tsconfig.json: {cycle}")]);
+        check(
+            &[
+                ("tsconfig.a.json", r#"{ "extends": "./b.json" }"#),
+                ("b.json", r#"{ "extends": "./tsconfig.a.json" }"#),
+                ("x/tsconfig.json", r#"{ "extends": "../b" }"#),
+            ],
+            &[&format!("b.json: {cycle}")],
+        );
+        check(
+            &[("a/tsconfig.json", r#"{ "extends": "../x.json" }"#)],
+            &["a/tsconfig.json: extends `../x.json`, which is not in the repository"],
+        );
+        check(&[("a/tsconfig.json", r#"{ "extends": "./.nuxt/tsconfig.json" }"#)], &[]);
+        check(&[("a/node_modules/x/tsconfig.json", "{")], &[]);
+        check(&[("tsconfig.json", "")], &[]);
+    }
+
+    #[test]
+    fn entries_of_paths_count_one_by_one() {
+        let of = |paths: &str| {
+            let text = format!(r#"{{ "compilerOptions": {{ "paths": {paths} }} }}"#);
+            read(&[("tsconfig.json", &text)], &[]).0.paths_setting("tsconfig.json", "a")
+        };
+        let setting = of(r#"{ "a": ["x"], "b": ["y"] }"#);
+        assert_eq!((setting.file.as_str(), setting.part.as_str()), ("tsconfig.json", "paths[\"a\"]"));
+        assert_eq!(setting, of(r#"{ "c": [], /* moved */ "a": [ "x" ], }"#));
+        assert_ne!(setting, of(r#"{ "a": ["x", "z"], "b": ["y"] }"#));
+        assert_ne!(setting, of(r#"{ "b": ["y"] }"#));
+    }
+
+    #[test]
+    fn references_lead_to_other_projects() {
+        let own = r#"{ "references": [{ "path": "./tsconfig.app.json" }, { "path": "../b" }, { "path": "../c/tsconfig.lib.json" }, 1] }"#;
+        let (typescript, _) = read(&[("a/tsconfig.json", own)], &[]);
+        let references = typescript.references("a", |_| true);
+        assert_eq!(
+            references.iter().map(|reference| reference.to.as_str()).collect::<Vec<_>>(),
+            ["b", "c/tsconfig.lib.json"]
+        );
+    }
+}

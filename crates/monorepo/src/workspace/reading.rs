@@ -1,0 +1,355 @@
+//! From manifests to projects and their edges.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::discovery::Discovery;
+use super::manifests::{around, entries, join, texts, told_name};
+use super::nx::NxProject;
+use super::packages::{self, PackageRoot, Source};
+use super::turbo::TurboProject;
+use super::{Because, Edge, Language, Member, Project, ProjectId, Workspace, cargo, patterns, plugins};
+use crate::digest::Digest;
+use crate::files::Files;
+use crate::problem::Problem;
+
+/// Reads the projects of a commit.
+pub(crate) fn read(files: &Files<'_>) -> Workspace {
+    let discovery = Discovery::new(files);
+    let mut reader =
+        Reader { files, discovery, workspace: Workspace::default(), scopes: Vec::new(), by_package: HashMap::new() };
+    reader.projects();
+    reader.name();
+    reader.edges();
+    reader.implicit_edges();
+    let Reader { discovery, mut workspace, .. } = reader;
+    workspace.problems.extend(discovery.problems);
+    workspace.problems.sort_unstable();
+    workspace.problems.dedup();
+    workspace.nx = discovery.nx;
+    workspace.turbo = discovery.turbo;
+    workspace
+}
+
+struct Reader<'a> {
+    files: &'a Files<'a>,
+    discovery: Discovery,
+    workspace: Workspace,
+    /// The folder of the workspace that each project is in: names of packages mean its packages.
+    scopes: Vec<String>,
+    by_package: HashMap<String, HashMap<String, ProjectId>>,
+}
+
+impl Reader<'_> {
+    /// All projects, without their edges.
+    fn projects(&mut self) {
+        let mut roots: BTreeMap<String, usize> = BTreeMap::new();
+        let folders: Vec<String> = self.discovery.roots.iter().cloned().collect();
+        for root in folders {
+            let (mut project, mut member) = self.project(&root);
+            if project.languages.contains(&Language::JavaScript)
+                && let Some(folder) = self.package_root(&root)
+            {
+                let place = *roots.entry(folder.clone()).or_insert_with(|| {
+                    self.workspace.roots.push(self.read_package_root(&folder));
+                    self.workspace.roots.len() - 1
+                });
+                member.root = Some(place);
+            }
+            if let Some(nx) = &mut member.nx {
+                nx.name.clone_from(&project.name);
+                self.workspace.problems.extend(nx.complaints());
+            }
+            let scope = self.discovery.scope_of(&root).map(str::to_owned);
+            let in_nx = || member.nx.as_ref().and_then(|nx| self.discovery.nx.get(nx.nx)).map(|nx| nx.folder.clone());
+            self.scopes.push(scope.or_else(in_nx).unwrap_or_else(|| root.clone()));
+            project.root = root;
+            self.workspace.projects.push(project);
+            self.workspace.members.push(member);
+        }
+    }
+
+    fn project(&mut self, root: &str) -> (Project, Member) {
+        let (mut project, mut member) = (Project::default(), Member::default());
+        let nx = self.discovery.nx_of(root);
+        let is_member = self.discovery.scope_of(root).is_some();
+        let package = self.discovery.packages.get(root);
+        let settings = self.discovery.nx_projects.get(root).filter(|_| nx.is_some());
+        let manifest = self.discovery.crates.get(root);
+        for broken in [package, settings, manifest].into_iter().flatten().filter_map(|manifest| manifest.as_ref().err())
+        {
+            self.workspace.problems.push(broken.clone());
+        }
+        if package.is_some() || (settings.is_some() && manifest.is_none()) {
+            project.languages.insert(Language::JavaScript);
+        }
+        let package = package.and_then(|package| package.as_ref().ok());
+        let settings = settings.and_then(|settings| settings.as_ref().ok());
+        let manifest = manifest.and_then(|manifest| manifest.as_ref().ok());
+        let text = |value: Option<&Value>, key: &str| {
+            let text = value.and_then(|value| value.get(key)).and_then(Value::as_str);
+            text.filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        project.crate_name = text(manifest.and_then(|manifest| manifest.get("package")), "name");
+        let told = || told_name(self.files, &join(root, "package.json"));
+        let package_name = text(package, "name").or_else(|| told().filter(|_| package.is_none()));
+        let in_package = package.and_then(|package| package.get("nx")).filter(|_| nx.is_some());
+        let folder = root.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(".");
+        let in_nx = text(settings, "name").or_else(|| text(in_package, "name"));
+        project.package = package_name.clone().or_else(|| project.crate_name.clone());
+        project.name = in_nx.or_else(|| project.package.clone()).unwrap_or_else(|| folder.to_owned());
+        let kind = text(settings, "projectType").or_else(|| text(in_package, "projectType"));
+        project.is_application = kind.as_deref() == Some("application");
+        project.targets.extend(entries(package.unwrap_or(&Value::Null), "scripts").map(|(name, _)| name.to_owned()));
+        if self.discovery.crates.contains_key(root) {
+            project.languages.insert(Language::Rust);
+            project.targets.extend(["build", "test"].map(str::to_owned));
+        }
+        if let Some(nx) = nx.filter(|_| is_member || self.discovery.nx_projects.contains_key(root)) {
+            let known = self.nx_project(nx, root, package, settings);
+            // Nx may be told to take only some of the scripts.
+            if in_package.is_some_and(|nx| nx.get("includedScripts").is_some()) {
+                project.targets.clear();
+            }
+            project.targets.extend(known.targets.keys().cloned());
+            project.tags.extend(known.tags.iter().cloned());
+            member.nx = Some(known);
+        }
+        if let Some(turbo) = self.discovery.turbo_of(root).filter(|_| package.is_some()) {
+            let own = self.discovery.turbo_packages.get(root);
+            member.turbo = Some(TurboProject {
+                turbo,
+                name: package_name.unwrap_or_default(),
+                root: root.to_owned(),
+                scripts: entries(package.unwrap_or(&Value::Null), "scripts").map(|(name, _)| name.to_owned()).collect(),
+                json: own.and_then(|own| own.as_ref().ok()).cloned().unwrap_or_default(),
+                is_broken: own.is_some_and(Result::is_err),
+            });
+        }
+        if let Some(manifest) = manifest {
+            let workspace = self.discovery.cargo_root(root);
+            let settings = workspace
+                .filter(|(folder, _)| *folder != root)
+                .map(|(folder, workspace)| cargo::settings(folder, workspace, manifest).into_iter().collect());
+            let folder = workspace.map_or(root, |(folder, _)| folder);
+            member.cargo = Some((folder.to_owned(), settings.unwrap_or_default()));
+        }
+        (project, member)
+    }
+
+    fn nx_project(&self, nx: usize, root: &str, package: Option<&Value>, settings: Option<&Value>) -> NxProject {
+        let in_package = package.and_then(|package| package.get("nx"));
+        // `project.json` has the last word.
+        let sources = [(in_package, join(root, "package.json")), (settings, join(root, "project.json"))];
+        let mut project = NxProject { nx, root: root.to_owned(), ..NxProject::default() };
+        let included = in_package.and_then(|nx| nx.get("includedScripts"));
+        for (script, _) in entries(package.unwrap_or(&Value::Null), "scripts") {
+            if included.is_none() || texts(included).any(|name| name == script) {
+                project.targets.insert(script.to_owned(), json!({ "executor": "nx:run-script" }));
+            }
+        }
+        for (source, file) in sources {
+            let Some(source) = source else { continue };
+            for (target, value) in entries(source, "targets") {
+                let known = project.targets.entry(target.to_owned()).or_default();
+                *known = merged(known, value);
+            }
+            project
+                .named_inputs
+                .extend(entries(source, "namedInputs").map(|(name, list)| (name.to_owned(), list.clone())));
+            project.tags.extend(texts(source.get("tags")).map(str::to_owned));
+            project
+                .implicit
+                .extend(texts(source.get("implicitDependencies")).map(|pattern| (file.clone(), pattern.to_owned())));
+        }
+        if let Some(nx) = self.discovery.nx.get(nx) {
+            for target in plugins::targets(&self.discovery.configurations, &nx.json, &nx.folder, root) {
+                project.targets.entry(target).or_default();
+            }
+        }
+        project
+    }
+
+    /// The folder that the packages of a project are installed in.
+    fn package_root(&self, root: &str) -> Option<String> {
+        let scope = self.discovery.scope_of(root).map(str::to_owned);
+        let is_root = |folder: &&str| {
+            let is_workspace = self.discovery.scopes.contains_key(*folder)
+                || self.discovery.nx.iter().any(|nx| nx.folder == **folder)
+                || self.discovery.locked.contains(*folder);
+            is_workspace || folder.is_empty()
+        };
+        scope.or_else(|| around(root).find(is_root).map(str::to_owned))
+    }
+
+    fn read_package_root(&self, folder: &str) -> PackageRoot {
+        let read = |manifest: Option<&'_ super::discovery::Manifest>, file: &str| {
+            let unread = Digest::of(self.files.get(&join(folder, file)).map(|entry| entry.id.0));
+            manifest.map(|manifest| manifest.as_ref().map_err(|_| unread).cloned())
+        };
+        let package = read(self.discovery.packages.get(folder), "package.json");
+        let pnpm = read(self.discovery.pnpm.get(folder), "pnpm-workspace.yaml");
+        fn borrowed(manifest: &Option<Result<Value, Digest>>) -> Option<Result<&Value, Digest>> {
+            manifest.as_ref().map(|manifest| manifest.as_ref().map_err(|digest| *digest))
+        }
+        PackageRoot::new(folder, borrowed(&package), borrowed(&pnpm))
+    }
+
+    /// Who is called what. What lies in a workspace inside of another gives way.
+    fn name(&mut self) {
+        let mut order: Vec<usize> = (0..self.workspace.projects.len()).collect();
+        order.sort_by_key(|place| {
+            self.scopes.get(*place).map_or(0, |scope| scope.split('/').filter(|part| !part.is_empty()).count())
+        });
+        for place in order {
+            let (Some(project), Some(scope)) = (self.workspace.projects.get_mut(place), self.scopes.get(place)) else {
+                continue;
+            };
+            let id = ProjectId(place);
+            self.workspace.folders.insert(project.root.clone(), id);
+            if let Some(package) = project.package.clone().filter(|_| project.languages.contains(&Language::JavaScript))
+            {
+                self.workspace.packages.entry(package.clone()).or_insert_with(|| project.root.clone());
+                self.by_package.entry(scope.clone()).or_default().entry(package).or_insert(id);
+            }
+            let Some(known) = self.workspace.names.get(&project.name).copied() else {
+                self.workspace.names.insert(project.name.clone(), id);
+                continue;
+            };
+            let name = std::mem::replace(&mut project.name, project.root.clone());
+            let root = project.root.clone();
+            self.workspace.names.entry(root.clone()).or_insert(id);
+            if self.scopes.get(known.0) == Some(scope)
+                && let Some(known) = self.workspace.projects.get(known.0)
+            {
+                let files = ["project.json", "package.json", "Cargo.toml"].map(|file| join(&root, file));
+                let file = files.iter().find(|path| self.files.has(path)).map_or(root.as_str(), String::as_str);
+                let message = format!(
+                    "two projects are called `{name}`: `{}` and `{root}`; the second is called `{root}` here",
+                    known.root
+                );
+                self.workspace.problems.push(Problem::new(file, message));
+            }
+        }
+    }
+
+    fn edges(&mut self) {
+        for place in 0..self.workspace.projects.len() {
+            let Some(project) = self.workspace.projects.get(place) else { continue };
+            let root = project.root.clone();
+            let (mut edges, mut requires) = (Vec::new(), Vec::new());
+            let scope = self.scopes.get(place).cloned().unwrap_or_default();
+            if let Some(Ok(manifest)) = self.discovery.packages.get(&root) {
+                let file: Arc<str> = join(&root, "package.json").into();
+                for dependency in packages::dependencies(manifest, &root, &scope) {
+                    let target = || match &dependency.source {
+                        Source::Folder(folder) => self.workspace.at(folder),
+                        Source::Workspace(name) | Source::Anywhere(name) => {
+                            self.by_package.get(&scope)?.get(*name).copied()
+                        }
+                        Source::Outside => None,
+                    };
+                    match target() {
+                        Some(to) => edges.push(Edge {
+                            to,
+                            because: Because::Manifest { file: Arc::clone(&file), field: dependency.field },
+                        }),
+                        None => requires.push(packages::requirement(&dependency)),
+                    }
+                }
+            }
+            if let Some(Ok(manifest)) = self.discovery.crates.get(&root) {
+                let file: Arc<str> = join(&root, "Cargo.toml").into();
+                for dependency in cargo::dependencies(manifest, &root, self.discovery.cargo_root(&root)) {
+                    match dependency.folder.as_ref().and_then(|folder| self.workspace.at(folder)) {
+                        Some(to) => edges.push(Edge { to, because: Because::CargoPath { file: Arc::clone(&file) } }),
+                        None => requires.push(cargo::requirement(&dependency)),
+                    }
+                }
+            }
+            edges.extend(self.any_library(&root));
+            let mut known = HashSet::from([ProjectId(place)]);
+            edges.retain(|edge| known.insert(edge.to));
+            if let Some(project) = self.workspace.projects.get_mut(place) {
+                project.dependencies = edges;
+                project.requires = requires;
+            }
+        }
+    }
+
+    /// What a project with a manifest that cannot be read may depend on.
+    fn any_library(&self, root: &str) -> Vec<Edge> {
+        let is_nx = self.discovery.nx_of(root).is_some();
+        let manifests = [
+            (self.discovery.packages.get(root), "package.json"),
+            (self.discovery.nx_projects.get(root).filter(|_| is_nx), "project.json"),
+            (self.discovery.crates.get(root), "Cargo.toml"),
+        ];
+        let unreadable = manifests.into_iter().find(|(manifest, _)| manifest.is_some_and(Result::is_err));
+        let Some((_, file)) = unreadable else { return Vec::new() };
+        let file: Arc<str> = join(root, file).into();
+        let libraries = self.workspace.projects.iter().enumerate().filter(|(_, project)| !project.is_application);
+        let edge = |to| Edge { to: ProjectId(to), because: Because::Unreadable { file: Arc::clone(&file) } };
+        libraries.map(|(place, _)| edge(place)).collect()
+    }
+
+    fn implicit_edges(&mut self) {
+        let mut meant: HashMap<(usize, String), Vec<ProjectId>> = HashMap::new();
+        for place in 0..self.workspace.members.len() {
+            let Some(nx) = self.workspace.members.get(place).and_then(|member| member.nx.as_ref()) else { continue };
+            let (workspace, implicit) = (nx.nx, nx.implicit.clone());
+            for (file, text) in implicit {
+                let (is_taken_away, pattern) =
+                    text.strip_prefix('!').map_or((false, text.as_str()), |pattern| (true, pattern));
+                let targets =
+                    meant.entry((workspace, pattern.to_owned())).or_insert_with(|| self.meant_by(workspace, pattern));
+                if targets.is_empty() {
+                    let message = format!("implicit dependency `{text}`: there is no such project");
+                    self.workspace.problems.push(Problem::new(&file, message));
+                }
+                let Some(project) = self.workspace.projects.get_mut(place) else { continue };
+                if is_taken_away {
+                    project.dependencies.retain(|edge| !targets.contains(&edge.to));
+                    project.excluded.extend(targets.iter().filter(|target| target.0 != place));
+                    continue;
+                }
+                let file: Arc<str> = file.into();
+                let known: HashSet<ProjectId> = project.dependencies.iter().map(|edge| edge.to).collect();
+                let new = targets.iter().filter(|target| target.0 != place && !known.contains(target));
+                project
+                    .dependencies
+                    .extend(new.map(|to| Edge { to: *to, because: Because::Implicit { file: Arc::clone(&file) } }));
+            }
+        }
+    }
+
+    /// The projects of an Nx workspace that a pattern means.
+    fn meant_by(&self, workspace: usize, pattern: &str) -> Vec<ProjectId> {
+        if !patterns::is_pattern(pattern)
+            && let Some(exact) = self.workspace.find(pattern)
+        {
+            return vec![exact];
+        }
+        let in_nx =
+            self.workspace.members.iter().enumerate().filter_map(|(place, member)| Some((place, member.nx.as_ref()?)));
+        let meant = in_nx.filter(|(_, nx)| nx.nx == workspace && nx.is_meant_by(pattern));
+        meant.map(|(place, _)| ProjectId(place)).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}
+
+/// A target over another of the same name, field by field.
+fn merged(base: &Value, over: &Value) -> Value {
+    match (base.as_object(), over.as_object()) {
+        (Some(base), Some(over)) => {
+            let mut merged: Map<String, Value> = base.clone();
+            merged.extend(over.iter().map(|(key, value)| (key.clone(), value.clone())));
+            Value::Object(merged)
+        }
+        // `"build": {}` and even `"build": null` are targets that a file declares.
+        (None, None) => json!({}),
+        (Some(_), None) => base.clone(),
+        (None, Some(_)) => over.clone(),
+    }
+}
