@@ -147,7 +147,8 @@ async fn an_image_is_made_of_the_fresh_image_of_another_whatever_it_calls_it() {
     assert_eq!(images.as_object().unwrap().keys().collect::<Vec<_>>(), ["api", "site"]);
     let layers = |image: &str| -> Vec<Value> {
         let calls = stage.world.calls();
-        let inspected = calls.iter().rev().find(|call| call.name.contains(image)).unwrap_or_else(|| panic!("{:?}", calls.iter().map(|call| &call.name).collect::<Vec<_>>()));
+        let inspected = calls.iter().rev().find(|call| call.name.contains(image) && call.name.ends_with("/json"));
+        let inspected = inspected.unwrap();
         inspected.answer["RootFS"]["Layers"].as_array().unwrap().clone()
     };
     let api = layers(images["api"]["id"].as_str().unwrap());

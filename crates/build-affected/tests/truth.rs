@@ -31,24 +31,27 @@ async fn answer(stage: &Stage, base: &str, head: &str) -> Result<Answer> {
     Ok(Answer { services: names("services")?, removed: names("removed")?, projects: Some(projects) })
 }
 
-fn exact(estate: Estate) {
-    let (stage, repository) = put(&estate).unwrap();
+fn exact(tool: Tool, estate: &Estate) {
+    let (stage, repository) = put(estate).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let score = check(&repository, |_: &Path, base, head| {
         repository.check_out(head)?;
-        runtime.block_on(answer(&stage, base, head))
+        let mut answer = runtime.block_on(answer(&stage, base, head))?;
+        // Without a workspace there are folders, and no projects.
+        answer.projects = answer.projects.filter(|_| tool != Tool::Plain);
+        Ok(answer)
     });
-    assert_eq!(score.wrong().count(), 0, "{score}");
+    assert_eq!(score.wrong().count(), 0, "{tool:?}: {score}");
 }
 
 #[test]
 fn every_scenario_of_every_tool_is_exact() {
     for tool in Tool::ALL {
-        exact(Estate::new(Shape::of(tool, 40)).with_named().with_random(20));
+        exact(tool, &Estate::new(Shape::of(tool, 30)).with_named().with_random(4));
     }
 }
 
 #[test]
 fn chance_finds_nothing_that_is_missed_or_needless() {
-    exact(Estate::new(Shape { seed: 2, ..Shape::of(Tool::Nx, 50) }).with_random(200));
+    exact(Tool::Nx, &Estate::new(Shape { seed: 2, service_every: 5, ..Shape::of(Tool::Nx, 30) }).with_random(60));
 }

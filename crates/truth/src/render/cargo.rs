@@ -7,7 +7,7 @@ use crate::render::{Blob, Tree, way_up};
 
 pub(crate) fn root(model: &Model, tree: &mut Tree) {
     let mut text = String::from("[workspace]\nresolver = \"3\"\nmembers = [\"apps/*\", \"services/*\", \"libs/*\", ");
-    text.push_str("\"libs/shared/*\", \"libs/core/plugins/*\"]\nexclude = [\"libs/shared\"]\n");
+    text.push_str("\"libs/shared/*\", \"libs/core/plugins/*\"]\n");
     let _ = write!(text, "\n[profile.release]\nopt-level = {}\n", model.settings.target % 4);
     tree.insert("Cargo.toml".to_owned(), Blob::text(text));
 }
