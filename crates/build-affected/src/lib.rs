@@ -28,7 +28,7 @@ use facts::Facts;
 /// What the action says of itself.
 pub const ACTION: Action = Action {
     name: "build-affected",
-    description: "Says which services a change reaches and why, and builds their images. Reads git alone: nothing is installed, nothing leaves the runner.",
+    description: "Says which services a change reaches and why, and builds their images. Reads what an image is made of from git alone: nothing is installed.",
     icon: "git-branch",
     color: "blue",
     results: &["affected", "none", "failed"],
@@ -69,7 +69,7 @@ pub const ACTION: Action = Action {
         ("actions: read", "only for `base-from: last-success`"),
         (
             "id-token: write",
-            "only for `base-from: registry` and `base-from: deployed`, unless another step configured AWS credentials",
+            "only for `base-from: registry`, `base-from: deployed` and a `cache` in the registry, unless another step configured AWS credentials",
         ),
     ],
     iam: &[
@@ -79,7 +79,10 @@ pub const ACTION: Action = Action {
         ),
         ("ecr:PutImage", "`base-from: registry`: to give an image that has not changed the new commit's tag"),
         ("ecr:DescribeImages", "`base-from: deployed`: the commits that an image was pushed for"),
-        ("ecr:GetDownloadUrlForLayer", "`base-from: deployed`: the label of an image without a commit's tag"),
+        (
+            "ecr:GetDownloadUrlForLayer",
+            "`base-from: deployed`: the label of an image without a commit's tag; `build` with a `cache` in the registry",
+        ),
         ("ecs:DescribeServices", "`base-from: deployed`"),
         ("ecs:DescribeTaskDefinition", "`base-from: deployed`"),
         ("ecs:ListTasks", "`base-from: deployed`, where a task definition names its image by a tag that moves"),

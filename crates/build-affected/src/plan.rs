@@ -65,7 +65,7 @@ pub(crate) fn plan(config: &Config, mut facts: Facts) -> Result<Plan, Failure> {
     for service in &facts.services {
         reasons.insert(service.key.clone(), because(service, facts.compared.get(&service.key))?);
     }
-    hand_on(&facts.services, &mut reasons);
+    hand_on(&facts, &mut reasons);
     let is_asked = |service: &Service| asked.is_none_or(|asked| asked.contains(&service.key));
     let mut services = Vec::new();
     let mut held = Vec::new();
@@ -154,12 +154,15 @@ fn repository(service: &Service) -> Result<RepositoryName, Failure> {
 }
 
 /// Hands an affected service's state on to those that are made from it, however far. Their keys tell most of it; this is for
-/// bases that differ from service to service, and for images that the registry has lost.
-fn hand_on(services: &[Service], reasons: &mut BTreeMap<ServiceKey, Vec<Reason>>) {
+/// bases that differ from service to service, and for what changed of a service and is not in its image. An image that the
+/// registry has is made of what it should be, whatever became of the others.
+fn hand_on(facts: &Facts, reasons: &mut BTreeMap<ServiceKey, Vec<Reason>>) {
+    let is_held =
+        |key: &ServiceKey| facts.compared.get(key).is_some_and(|compared| matches!(compared.registry, Some(Some(_))));
     // As many rounds as there are services settle the longest chain.
-    for _ in services {
+    for _ in &facts.services {
         let is_affected = |key: &ServiceKey| reasons.get(key).is_some_and(|reasons| !reasons.is_empty());
-        let reached = services.iter().filter(|service| !is_affected(&service.key));
+        let reached = facts.services.iter().filter(|service| !is_affected(&service.key) && !is_held(&service.key));
         let reached = reached.filter_map(|service| {
             let before = service.depends_on.iter().find(|key| is_affected(key))?;
             Some((service.key.clone(), Reason::Service { key: before.clone() }))

@@ -34,7 +34,11 @@ async fn affected_images_are_built_in_order_and_labelled() {
     assert_eq!(images.as_object().unwrap().keys().collect::<Vec<_>>(), ["api", "site"]);
     // The last image that was looked at is that of the last wave.
     let calls = stage.world.calls();
-    let inspected = calls.iter().rev().find(|call| call.name.starts_with("docker:GET /images/") && call.name.ends_with("/json")).unwrap();
+    let inspected = calls
+        .iter()
+        .rev()
+        .find(|call| call.name.starts_with("docker:GET /images/") && call.name.ends_with("/json"))
+        .unwrap();
     let labels = &inspected.answer["Config"]["Labels"];
     assert_eq!(labels["org.opencontainers.image.revision"], head);
     assert_eq!(labels["org.opencontainers.image.source"], "https://github.example.com/org/shop");

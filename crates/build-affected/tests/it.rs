@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's furniture has nobody to tell but the test")]
 
+mod bases;
 mod building;
 mod commenting;
 mod comparing;

@@ -25,6 +25,8 @@ async fn an_image_is_pushed_once_and_found_ever_after() {
     let images: Value = serde_json::from_str(ran.output("images")).unwrap();
     assert_eq!(images["auth"]["image"], format!("{registry}/shop/auth@{digest}"));
     assert!(writes.iter().any(|write| write.contains("/push")), "{writes:?}");
+    // By what it is made of it is found, too, whatever the commit.
+    assert_eq!(shop.digest("shop/auth", "key-auth-1"), digest);
 
     // A job that comes later needs no engine to find it.
     shop.stage.set("DOCKER_HOST", "unix:///nowhere/docker.sock");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use common::docker::{Build, REVISION};
+use common::docker::{Build, Cache, KEY, REVISION};
 use common::edges::Edges;
 use common::report::{Report, Verdict};
 use serde_json::Value;
@@ -53,6 +53,12 @@ pub(crate) async fn shop() -> Shop {
     shop
 }
 
+/// What build-affected labels an image with: its commit, and what it is made of.
+fn labels(service: &str, content: &str, revision: Option<&str>) -> BTreeMap<String, String> {
+    let revision = revision.map(|revision| (REVISION.to_owned(), revision.to_owned()));
+    revision.into_iter().chain([(KEY.to_owned(), format!("{service}-{content}"))]).collect()
+}
+
 impl Shop {
     /// Has the engine build the commit's image of a service, labelled with the commit that it was built from.
     pub(crate) async fn build(&self, service: &str, content: &str, revision: Option<&str>) {
@@ -67,10 +73,16 @@ impl Shop {
         let build = Build {
             dockerfile: context.join("Dockerfile"),
             context,
+            dockerfile_name: "Dockerfile".to_owned(),
             reference: format!("shop/{service}:{COMMIT}"),
+            target: None,
             arguments: BTreeMap::new(),
-            labels: revision.map(|revision| (REVISION.to_owned(), revision.to_owned())).into_iter().collect(),
+            images: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            labels: labels(service, content, revision),
             platform: None,
+            epoch: None,
+            cache: Cache::Engine,
         };
         let building = async |_: ecr_push::Inputs, edges: &Edges| {
             edges.docker().await?.build(&build, drop).await?;

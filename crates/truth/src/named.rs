@@ -49,11 +49,6 @@ pub(crate) fn races(base: &Model) -> Vec<Plan> {
     cases.into_iter().filter_map(|case| plan(base, &case)).collect()
 }
 
-#[cfg(test)]
-pub(crate) fn cases() -> Vec<Case> {
-    [sources(), settings(), locks(), edges(), docker(), projects(), names()].into_iter().flatten().collect()
-}
-
 fn plan(base: &Model, case: &Case) -> Option<Plan> {
     let mut head = base.clone();
     (case.edit)(&mut head)?;
@@ -435,6 +430,11 @@ mod tests {
     use crate::reach::{Reach, difference};
     use crate::render::Ground;
     use crate::shape::Shape;
+
+    /// All cases.
+    fn cases() -> Vec<Case> {
+        [sources(), settings(), locks(), edges(), docker(), projects(), names()].into_iter().flatten().collect()
+    }
 
     /// The truth of every scenario is what a person says that it is.
     fn check(tool: Tool, projects: usize) {

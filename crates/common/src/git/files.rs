@@ -226,7 +226,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::made::Made;
+    use super::super::tests::made::Made;
     use super::*;
 
     fn listed(files: &Files<'_>) -> Vec<String> {

@@ -155,7 +155,7 @@ impl Git {
 
 #[cfg(test)]
 mod tests {
-    use super::super::made::Made;
+    use super::super::tests::made::Made;
     use super::*;
 
     #[test]
@@ -251,30 +251,30 @@ mod tests {
         );
     }
 
-    /// The branches parted at `fork`, and `topic` merged a later commit of `main`, whose own history is cut off in the clone:
-    /// what is left of it knows of `fork` alone.
+    /// `topic` merged what was made on top of `later` by a long line, and `fork` by a short one: where the long one is cut off,
+    /// `fork` looks like the best common ancestor of `topic` and `main`, and is not.
     #[test]
     fn a_merge_base_that_a_cut_off_history_only_seems_to_have_is_none() {
         let origin = Made::new();
         let fork = origin.commit(&[("fork", Some("1"))]);
-        origin.git(&["checkout", "--quiet", "-b", "topic"]);
-        let topic = origin.commit(&[("topic", Some("1"))]);
-        origin.git(&["checkout", "--quiet", "main"]);
-        let main = origin.commit(&[("main", Some("1"))]);
-        let clone = shallow(&origin, 2, "main");
-        assert_eq!(clone.open().merge_base(&main, &topic).unwrap().as_ref(), Some(&fork), "all between is there");
-
-        let later = (0..4).map(|number| origin.commit(&[("main", Some(&number.to_string()))])).last().unwrap();
-        origin.git(&["checkout", "--quiet", "topic"]);
-        origin.git(&["merge", "--quiet", "--no-ff", "--message", "x", later.as_str()]);
+        let later = origin.commit(&[("main", Some("1"))]);
+        let main = origin.commit(&[("main", Some("2"))]);
+        origin.git(&["checkout", "--quiet", "-b", "long", later.as_str()]);
+        for number in ["1", "2", "3"] {
+            origin.commit(&[("long", Some(number))]);
+        }
+        origin.git(&["checkout", "--quiet", "-b", "topic", fork.as_str()]);
+        origin.commit(&[("topic", Some("1"))]);
+        origin.git(&["merge", "--quiet", "--no-ff", "--message", "x", "long"]);
         let topic = origin.git(&["rev-parse", "HEAD"]).parse().unwrap();
-        origin.git(&["checkout", "--quiet", "main"]);
-        origin.git(&["merge", "--quiet", "--no-ff", "--message", "x", fork.as_str(), "--allow-unrelated-histories"]);
-        let main = origin.commit(&[("main", Some("9"))]);
-        for depth in 1..=8 {
-            let clone = shallow(&origin, depth, "main");
-            let found = clone.open().merge_base(&main, &topic).unwrap();
-            assert!(found.is_none() || found.as_ref() == Some(&later), "depth {depth}: {found:?}");
+        origin.git(&["branch", "--quiet", "-D", "long"]);
+        for (depth, expected) in [(1, None), (2, None), (3, None), (4, None), (5, Some(&later)), (6, Some(&later))] {
+            let clone = shallow(&origin, depth, "topic");
+            let git = clone.open();
+            assert_eq!(git.merge_base(&main, &topic).unwrap().as_ref(), expected, "depth {depth}");
+            if depth == 3 {
+                assert_eq!(git.merge_bases(&main, &topic).unwrap(), [fork.clone()], "what it looks like");
+            }
         }
     }
 }

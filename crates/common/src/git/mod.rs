@@ -2,7 +2,6 @@
 
 mod files;
 mod history;
-mod tree;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +10,6 @@ use gix::ObjectId;
 
 pub use self::files::Change;
 pub use self::history::Tag;
-pub use self::tree::Tree;
 
 use self::files::Blobs;
 use crate::failure::Failure;
@@ -106,7 +104,5 @@ fn broken(doing: &str, error: &gix::Error) -> Failure {
     Failure::input(error).context(doing.to_owned()).hint("the clone cannot be read: check it out anew")
 }
 
-#[cfg(test)]
-mod made;
 #[cfg(test)]
 mod tests;

@@ -30,7 +30,7 @@ pub(super) fn play(stage: &Stage) -> Result<()> {
     let workshop = Workshop::open(stage)?;
     let played = workshop
         .one_of_the_other_with_a_secret()
-        .and_then(|commit| workshop.twice_the_same(&commit))
+        .and_then(|(commit, before)| workshop.twice_the_same(&commit, &before))
         .and_then(|()| workshop.a_step_fails())
         .and_then(|()| workshop.two_images_against_the_policy());
     played.and(remove_images(&["workshop/*:*".to_owned()]))

@@ -12,27 +12,27 @@ use super::Git;
 use crate::names::CommitSha;
 
 /// A repository that git made.
-pub(super) struct Made(TempDir);
+pub(in crate::git) struct Made(TempDir);
 
 impl Made {
-    pub(super) fn new() -> Self {
+    pub(in crate::git) fn new() -> Self {
         let made = Self(TempDir::new().unwrap());
         made.git(&["init", "--quiet", "--initial-branch=main"]);
         made
     }
 
     /// A clone; the last argument is what of.
-    pub(super) fn cloned(arguments: &[&str]) -> Self {
+    pub(in crate::git) fn cloned(arguments: &[&str]) -> Self {
         let made = Self(TempDir::new().unwrap());
         made.git(&[&["clone", "--quiet"], arguments, &["."]].concat());
         made
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::git) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    pub(super) fn git(&self, arguments: &[&str]) -> String {
+    pub(in crate::git) fn git(&self, arguments: &[&str]) -> String {
         self.git_at(1_700_000_000, arguments)
     }
 
@@ -51,11 +51,11 @@ impl Made {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    pub(super) fn commit(&self, files: &[(&str, Option<&str>)]) -> CommitSha {
+    pub(in crate::git) fn commit(&self, files: &[(&str, Option<&str>)]) -> CommitSha {
         self.commit_at(1_700_000_000, files)
     }
 
-    pub(super) fn commit_at(&self, second: u64, files: &[(&str, Option<&str>)]) -> CommitSha {
+    pub(in crate::git) fn commit_at(&self, second: u64, files: &[(&str, Option<&str>)]) -> CommitSha {
         for (path, text) in files {
             let path = self.path().join(path);
             match text {
@@ -74,7 +74,7 @@ impl Made {
         self.git(&["rev-parse", "HEAD"]).parse().unwrap()
     }
 
-    pub(super) fn open(&self) -> Git {
+    pub(in crate::git) fn open(&self) -> Git {
         Git::open(self.path()).unwrap()
     }
 }
