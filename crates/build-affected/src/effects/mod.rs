@@ -196,7 +196,7 @@ impl Builder<'_> {
 
     async fn named(&self, image: &LocalImage, repository: &str) -> Result<String, Failure> {
         let reference = format!("{repository}:source-{}", image.id.short().trim_start_matches("sha256:"));
-        self.docker.tag(&image.id.to_string(), &reference).await?;
+        self.docker.tag(image.id.as_ref(), &reference).await?;
         Ok(reference)
     }
 }

@@ -144,7 +144,7 @@ impl Kitchen<'_> {
         };
         let (mut arguments, mut failures) = (BTreeMap::new(), Vec::new());
         for (name, template) in &service.build.arguments {
-            match template.render(&lookup) {
+            match template.render(lookup) {
                 Ok(value) => drop(arguments.insert(name.to_string(), value)),
                 Err(unknown) => failures.push(
                     Failure::input(format!("build argument `{name}`: nothing is known of `${{{}}}`", unknown.name))
