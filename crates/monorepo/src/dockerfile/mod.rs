@@ -1,8 +1,8 @@
 //! What a Dockerfile takes into an image: the files that it copies, the images that it is built upon
 //! (<https://docs.docker.com/reference/dockerfile/>).
 //!
-//! The text is read by the `parse-dockerfile` crate ([`heredoc`] takes out what it does not read); what it means is told here,
-//! as BuildKit does it: [`expand`] replaces variables, [`stage`] reads one stage, [`read`] joins those that the target needs.
+//! The text is read by the `parse-dockerfile` crate (`heredoc` takes out what it does not read); what it means is told here,
+//! as BuildKit does it: `expand` replaces variables, `stage` reads one stage, [`read`] joins those that the target needs.
 //! [`Source::matched`] finds a source's files.
 
 mod command;
