@@ -33,8 +33,11 @@ enum Task {
         #[arg(long)]
         quick: bool,
     },
-    /// Measure the image's weight and what one AWS call costs each binary.
-    Bench,
+    /// Measure: what one AWS call costs each binary, what is affected in repositories of several sizes; all, if none is named.
+    Bench {
+        /// What to measure.
+        races: Vec<bench::Race>,
+    },
     /// Lay out the files of the container image below target/rootfs.
     Rootfs,
     /// Build the container image from binaries that are compiled here.
@@ -46,7 +49,7 @@ fn main() -> ExitCode {
         Task::Check => check::check(),
         Task::Generate { check } => generate(check),
         Task::E2e { quick } => e2e::run(if quick { Build::Quick } else { Build::Shipped }),
-        Task::Bench => bench::run(),
+        Task::Bench { races } => bench::run(&races),
         Task::Rootfs => image::rootfs(Build::Shipped).map(|rootfs| process::say(rootfs.display())),
         Task::Image => docker::require().and_then(|()| image::image(Build::Shipped)),
     };

@@ -70,7 +70,7 @@ impl Graph {
             reading.read(path, lines.zip(resolutions.iter().map(|resolution| &**resolution)));
         }
         reading.follow_loose_files();
-        reading.add_declared();
+        reading.add_declared(task);
         reading.add_references(typescript);
         Self { nodes: reading.nodes, problems: scanned.problems }
     }
@@ -247,10 +247,12 @@ impl Reading<'_> {
         }
     }
 
-    fn add_declared(&mut self) {
-        for (node, project) in self.nodes.iter_mut().zip(&self.workspace.projects) {
-            for edge in &project.dependencies {
-                node.links.entry(edge.to).or_default().is_declared = true;
+    /// What manifests declare, and the tasks that come before.
+    fn add_declared(&mut self, task: &str) {
+        for (place, (node, project)) in self.nodes.iter_mut().zip(&self.workspace.projects).enumerate() {
+            let before = self.workspace.before(ProjectId(place), task);
+            for to in project.dependencies.iter().map(|edge| edge.to).chain(before) {
+                node.links.entry(to).or_default().is_declared = true;
             }
         }
     }

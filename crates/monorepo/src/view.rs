@@ -156,6 +156,7 @@ impl<'s> Reading<'s, '_> {
             self.broad(folder);
             return;
         }
+        // Those that cannot be read are told among the recipe's remarks, and gone from the source.
         let excluded = source.exclusions().unwrap_or_default();
         for (path, entry) in snapshot.files.below(folder) {
             let is_excluded = within(path, folder).is_some_and(|path| excluded.leaves_out(path));

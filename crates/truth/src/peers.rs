@@ -39,6 +39,8 @@ impl Peer {
 #[derive(Clone, Debug)]
 pub struct Peers {
     modules: PathBuf,
+    /// What starts them.
+    starter: Vec<PathBuf>,
 }
 
 impl Peers {
@@ -47,13 +49,19 @@ impl Peers {
     /// # Errors
     /// If npm is missing, or the registry cannot be reached.
     pub fn install(directory: &Path) -> Result<Self> {
-        let peers = Self { modules: directory.join("node_modules") };
+        let peers = Self { modules: directory.join("node_modules"), starter: Vec::new() };
         if ["nx", "turbo", "pnpm"].iter().any(|name| !peers.binary(name).exists()) {
             let mut npm = program(Path::new("npm"));
             npm.current_dir(directory).args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-save"]);
             run(npm.arg("--prefix").arg(directory).args(PACKAGES))?;
         }
         Ok(peers)
+    }
+
+    /// The same, started by another program with these words: one that measures them, say.
+    #[must_use]
+    pub fn started_by(self, starter: Vec<PathBuf>) -> Self {
+        Self { starter, ..self }
     }
 
     /// What a tool says of a scenario. The head gets checked out, as every tool but ours wants it.
@@ -158,7 +166,15 @@ impl Peers {
     }
 
     fn tool(&self, name: &str, directory: &Path) -> Command {
-        let mut command = program(&self.binary(name));
+        let binary = self.binary(name);
+        let mut command = match self.starter.split_first() {
+            Some((starter, words)) => {
+                let mut command = program(starter);
+                command.args(words).arg(binary);
+                command
+            }
+            None => program(&binary),
+        };
         command.current_dir(directory).env("CI", "true").env("NO_COLOR", "1");
         command.env("TURBO_TELEMETRY_DISABLED", "1").env("DO_NOT_TRACK", "1").env("NX_SKIP_NX_CACHE", "true");
         // One process instead of one for each plugin: quicker where there are few cores.

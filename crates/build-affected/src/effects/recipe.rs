@@ -122,6 +122,7 @@ impl Kitchen<'_> {
             target: settings.target.clone(),
             arguments,
             images: BTreeMap::new(),
+            contexts: settings.contexts.keys().map(ToString::to_string).collect(),
             secrets,
             labels: self.labels(service),
             platform: settings.platform.map(|platform| platform.to_string()),

@@ -1,7 +1,7 @@
 //! Building an image with BuildKit, which every engine since 18.09 carries: no `buildx` is needed.
 //! <https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageBuild>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,9 +11,10 @@ use futures_util::TryStreamExt;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
+use monorepo::dockerfile;
 
 use super::context::Context;
-use super::dockerfile::{self, Dockerfile};
+use super::dockerfile::Dockerfile;
 use super::progress::Progress;
 use super::session::Session;
 use super::wire::{self, Connection};
@@ -44,6 +45,8 @@ pub struct Build {
     /// The local images that the Dockerfile means by the names of others, in `FROM` and wherever it copies from an image. They
     /// stand in its text, in the place of those names: so it gets them whatever a registry has under the same name.
     pub images: BTreeMap<String, String>,
+    /// Those of the names that are named contexts: they win over a stage, and may be left unused.
+    pub contexts: BTreeSet<String>,
     /// What `RUN --mount=type=secret,id=…` sees, by id.
     pub secrets: BTreeMap<String, Secret>,
     /// Labels beside those that the Dockerfile gives.
@@ -81,8 +84,7 @@ impl Docker {
         let text = std::fs::read_to_string(&build.dockerfile).ok();
         let dockerfile = text.as_deref().and_then(Dockerfile::parse);
         if !build.images.is_empty() {
-            let written = text.and_then(|text| dockerfile::with_images(&text, &build.arguments, &build.images));
-            context.dockerfile_text = Some(written.ok_or_else(|| build.not_understood())?);
+            context.dockerfile_text = Some(build.with_images(text.as_deref().unwrap_or_default())?);
         }
         if let Some(dockerfile) = &dockerfile {
             build.check(dockerfile)?;
@@ -103,6 +105,7 @@ impl Docker {
             target: None,
             arguments: BTreeMap::new(),
             images: BTreeMap::new(),
+            contexts: BTreeSet::new(),
             secrets: BTreeMap::new(),
             labels: BTreeMap::new(),
             platform: None,
@@ -154,14 +157,22 @@ impl Docker {
 }
 
 impl Build {
-    fn not_understood(&self) -> Failure {
-        let names: Vec<&str> = self.images.keys().map(String::as_str).collect();
-        let failure = Failure::input(format!(
-            "{} cannot be read, so it cannot be given the images that it means by `{}`",
-            self.dockerfile_name,
-            names.join("`, `")
-        ));
-        failure.hint("check its syntax: `docker build --check` tells what is wrong")
+    /// The Dockerfile's text with the images that it is given.
+    fn with_images(&self, text: &str) -> Result<String, Failure> {
+        let file = &self.dockerfile_name;
+        let recipe = dockerfile::read(file, text, &self.arguments, self.target.as_deref(), &self.contexts);
+        let recipe = recipe.map_err(|problem| {
+            Failure::input(problem).hint("check its syntax: `docker build --check` tells what is wrong")
+        })?;
+        let is_used =
+            |name: &String| !self.contexts.contains(name) || recipe.places.iter().any(|place| place.name == *name);
+        let images = self.images.iter().filter(|(name, _)| is_used(name));
+        let images = images.map(|(name, image)| (name.clone(), image.clone())).collect();
+        recipe.with_images(text, &images).map_err(|missing| {
+            Failure::input(format!("{file} names no image `{}`, which it is to be given", missing.join("`, `"))).hint(
+                "a build argument may name another image than the one that the services were put in order by: give the `ARG` a default that names the service's repository",
+            )
+        })
     }
 
     /// What the Dockerfile does not know would be built as something else, or refused in words that name no line.

@@ -1,10 +1,9 @@
-//! What a Dockerfile tells beside the build: its stages, its `ARG`s, the images that it names, and on which line each of its
-//! steps stands.
+//! What a Dockerfile tells a person about a build: its stages, its `ARG`s, and on which line each of its steps stands.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
-use parse_dockerfile::{Flag, Instruction};
+use parse_dockerfile::Instruction;
 
 /// The names that BuildKit knows without an `ARG`
 /// (<https://docs.docker.com/reference/dockerfile/#predefined-args>).
@@ -103,98 +102,6 @@ impl Dockerfile {
     }
 }
 
-/// The images that a Dockerfile names in `FROM`, `COPY --from` and `RUN --mount=from=`, each once. None, if it is not understood.
-pub fn images(text: &str, arguments: &BTreeMap<String, String>) -> Vec<String> {
-    let mut images: Vec<String> = Vec::new();
-    for (name, _) in places(text, arguments).unwrap_or_default() {
-        if !images.contains(&name) {
-            images.push(name);
-        }
-    }
-    images
-}
-
-/// The Dockerfile with other images in the place of those that it names. `None` if it is not understood.
-pub(super) fn with_images(
-    text: &str,
-    arguments: &BTreeMap<String, String>,
-    images: &BTreeMap<String, String>,
-) -> Option<String> {
-    let mut written = text.to_owned();
-    // From the end, so that what is before stays where it was.
-    for (name, span) in places(text, arguments)?.into_iter().rev() {
-        if let Some(image) = images.get(&name) {
-            written.replace_range(span, image);
-        }
-    }
-    Some(written)
-}
-
-/// Every image that is named, with its place, in order.
-fn places(text: &str, arguments: &BTreeMap<String, String>) -> Option<Vec<(String, Range<usize>)>> {
-    let parsed = parse_dockerfile::parse(text).ok()?;
-    let mut known: BTreeMap<String, String> = BTreeMap::new();
-    let mut stages: Vec<String> = Vec::new();
-    let mut places = Vec::new();
-    for instruction in &parsed.instructions {
-        let named: Vec<(String, Range<usize>)> = match instruction {
-            Instruction::Arg(arg) if stages.is_empty() => {
-                let (name, default) = arg.arguments.value.split_once('=').unwrap_or((&arg.arguments.value, ""));
-                let default = default.trim_matches(['"', '\'']);
-                let value = arguments.get(name).cloned().unwrap_or_else(|| expand(default, &known));
-                known.insert(name.to_owned(), value);
-                continue;
-            }
-            Instruction::From(from) => vec![(expand(&from.image.value, &known), from.image.span.clone())],
-            Instruction::Copy(copy) => copy.options.iter().filter_map(from_flag).collect(),
-            Instruction::Add(add) => add.options.iter().filter_map(from_flag).collect(),
-            Instruction::Run(run) => run.options.iter().filter_map(|flag| mount(flag, text)).collect(),
-            _ => continue,
-        };
-        let is_stage =
-            |name: &str| name.parse::<usize>().is_ok() || stages.iter().any(|stage| *stage == name.to_lowercase());
-        places.extend(named.into_iter().filter(|(name, _)| name != "scratch" && !is_stage(name)));
-        if let Instruction::From(from) = instruction {
-            // A stage without a name takes its place all the same: that of no image.
-            stages.push(from.as_.as_ref().map(|(_, name)| name.value.to_lowercase()).unwrap_or_default());
-        }
-    }
-    Some(places)
-}
-
-fn from_flag(flag: &Flag<'_>) -> Option<(String, Range<usize>)> {
-    let value = flag.value.as_ref().filter(|_| flag.name.value == "from")?;
-    Some((value.value.to_string(), value.span.clone()))
-}
-
-/// The image of `--mount=type=bind,from=IMAGE,…`.
-fn mount(flag: &Flag<'_>, text: &str) -> Option<(String, Range<usize>)> {
-    let value = flag.value.as_ref().filter(|_| flag.name.value == "mount")?;
-    let written = text.get(value.span.clone())?;
-    let at =
-        written.match_indices("from=").find(|(at, _)| *at == 0 || written[..*at].ends_with(','))?.0 + "from=".len();
-    let end = written[at..].find([',', '"', ' ']).map_or(written.len(), |end| at + end);
-    Some((written[at..end].to_owned(), value.span.start + at..value.span.start + end))
-}
-
-/// The text with the values of `$NAME`, `${NAME}` and `${NAME:-default}` in their places.
-fn expand(text: &str, known: &BTreeMap<String, String>) -> String {
-    let Some((before, after)) = text.split_once('$') else { return text.to_owned() };
-    let (name, default, rest) = match after.strip_prefix('{').and_then(|after| after.split_once('}')) {
-        Some((inside, rest)) => {
-            let (name, default) = inside.split_once(":-").or_else(|| inside.split_once('-')).unwrap_or((inside, ""));
-            (name, default, rest)
-        }
-        None => {
-            let end =
-                after.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(after.len());
-            (&after[..end], "", &after[end..])
-        }
-    };
-    let value = known.get(name).filter(|value| !value.is_empty()).map_or(default, String::as_str);
-    format!("{before}{value}{}", expand(rest, known))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,20 +136,6 @@ mod tests {
         assert_eq!(dockerfile.unknown_argument("MODE"), None);
         assert_eq!(dockerfile.unknown_argument("HTTP_PROXY"), None);
         assert_eq!(dockerfile.unknown_argument("MOD"), Some(vec!["BASE", "MODE", "TOKEN"]));
-    }
-
-    #[test]
-    fn the_images_that_are_named_can_be_others() {
-        let text = "ARG TAG=1\nARG BASE=shop/base:${TAG}\nFROM --platform=linux/amd64 ${BASE} AS build\nCOPY --from=shared / /\nRUN --mount=type=bind,from=tools,target=/t true\nFROM scratch\nCOPY --from=build / /\nCOPY --from=0 / /\nFROM build\nCOPY --chown=1 --from=shared a b\n";
-        let none = BTreeMap::new();
-        assert_eq!(images(text, &none), ["shop/base:1", "shared", "tools"]);
-        assert_eq!(images(text, &BTreeMap::from([("BASE".into(), "x".into())]))[0], "x");
-        let others = [("shop/base:1", "b:2"), ("shared", "s:2"), ("tools", "t:2")];
-        let others = others.into_iter().map(|(name, image)| (name.to_owned(), image.to_owned())).collect();
-        assert_eq!(
-            with_images(text, &none, &others).unwrap(),
-            "ARG TAG=1\nARG BASE=shop/base:${TAG}\nFROM --platform=linux/amd64 b:2 AS build\nCOPY --from=s:2 / /\nRUN --mount=type=bind,from=t:2,target=/t true\nFROM scratch\nCOPY --from=build / /\nCOPY --from=0 / /\nFROM build\nCOPY --chown=1 --from=s:2 a b\n"
-        );
     }
 
     #[test]

@@ -20,7 +20,6 @@ use futures_util::TryStreamExt;
 
 pub use build::{Build, Cache};
 pub use contents::{Contents, Examined, Layer};
-pub use dockerfile::images;
 
 use wire::Address;
 

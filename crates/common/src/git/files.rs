@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use gix::ObjectId;
 use gix::bstr::BString;
 use gix::objs::tree::{EntryKind, EntryMode};
+use gix::odb::pack::cache::lru::MemoryCappedHashmap;
 use monorepo::files::{BlobId, Contents, Entry, Files, Kind, LARGEST};
 
 use super::{Git, broken};
@@ -16,6 +17,9 @@ use crate::names::CommitSha;
 
 /// Folders within folders, as deep as git itself goes (`core.maxTreeDepth`).
 const DEEPEST: usize = 2048;
+
+/// How many bytes each reader keeps: a pack tells most contents by what differs from another.
+const KEPT: usize = 8 * 1024 * 1024;
 
 /// One path that differs between two commits. A renamed file is two of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,10 +65,20 @@ impl Git {
 
     /// The files of the base, from those of the head and what differs between the two.
     pub fn files_before(&self, head: &Files<'_>, changes: &[Change]) -> Files<'_> {
-        let is_other = |path: &str| changes.binary_search_by(|change| change.path.as_str().cmp(path)).is_ok();
-        let same = head.iter().filter(|(path, _)| !is_other(path)).map(|(path, entry)| (path.to_owned(), entry));
-        let other = changes.iter().filter_map(|change| Some((change.path.clone(), change.base?)));
-        Files::new(same.chain(other).collect(), self.blobs.as_ref())
+        let mut changes = changes.iter().peekable();
+        let mut entries = Vec::new();
+        for (path, entry) in head.iter() {
+            while let Some(gone) = changes.next_if(|change| change.path.as_str() < path) {
+                entries.extend(gone.base.map(|base| (gone.path.clone(), base)));
+            }
+            let before = match changes.next_if(|change| change.path == path) {
+                Some(change) => change.base,
+                None => Some(entry),
+            };
+            entries.extend(before.map(|before| (path.to_owned(), before)));
+        }
+        entries.extend(changes.filter_map(|gone| Some((gone.path.clone(), gone.base?))));
+        Files::new(entries, self.blobs.as_ref())
     }
 
     fn root(&self, commit: &CommitSha) -> Result<ObjectId, Failure> {
@@ -155,11 +169,17 @@ impl Contents for Blobs {
     fn read(&self, id: BlobId) -> Result<Vec<u8>, String> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let mine = idle().pop();
-        let repository = mine.unwrap_or_else(|| self.repository.to_thread_local());
+        let repository = mine.unwrap_or_else(|| keeping(self.repository.to_thread_local()));
         let content = content(&repository, ObjectId::from(id.0));
         idle().push(repository);
         content
     }
+}
+
+/// Has a reader keep what it unpacked for as long as others are told by it: it would be unpacked anew for each of them.
+pub(super) fn keeping(mut repository: gix::Repository) -> gix::Repository {
+    repository.objects.set_pack_cache(|| Box::new(MemoryCappedHashmap::new(KEPT)));
+    repository
 }
 
 fn content(repository: &gix::Repository, id: ObjectId) -> Result<Vec<u8>, String> {

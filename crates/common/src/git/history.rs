@@ -25,15 +25,6 @@ pub struct Tag {
 }
 
 impl Git {
-    /// The first parent of a commit; `None` for the first commit of all. A parent that was not fetched is a failure.
-    pub fn parent(&self, commit: &CommitSha) -> Result<Option<CommitSha>, Failure> {
-        let Some(parent) = self.parents(commit)?.into_iter().next() else { return Ok(None) };
-        match self.has(&parent)? {
-            true => Ok(Some(parent)),
-            false => Err(self.missing(format!("the clone has no parent of commit {}", commit.short()))),
-        }
-    }
-
     /// The parents that a commit names, fetched or not.
     pub fn parents(&self, commit: &CommitSha) -> Result<Vec<CommitSha>, Failure> {
         let commit = self.commit(commit)?;
@@ -169,7 +160,7 @@ mod tests {
         let git = made.open();
         assert_eq!(git.merge_base(&topic, &main).unwrap().as_ref(), Some(&first));
         assert!(git.is_ancestor(&first, &main).unwrap() && !git.is_ancestor(&topic, &main).unwrap());
-        assert_eq!((git.parent(&main).unwrap(), git.parent(&first).unwrap()), (Some(first.clone()), None));
+        assert_eq!((git.parents(&main).unwrap(), git.parents(&first).unwrap()), (vec![first.clone()], Vec::new()));
         assert_eq!((git.resolve("topic").unwrap(), git.head().unwrap()), (topic.clone(), main.clone()));
         assert_eq!(git.resolve("HEAD~1").unwrap(), first);
         assert!(!git.is_shallow().unwrap());
@@ -242,13 +233,7 @@ mod tests {
         assert!(git.is_shallow().unwrap());
         assert_eq!(git.resolve("main").unwrap(), main);
         assert_eq!(git.merge_base(&main, &topic).unwrap(), None);
-        assert_eq!(
-            git.parent(&topic).unwrap_err().to_string(),
-            format!(
-                "the clone has no parent of commit {}: its history is cut off\nhint: give actions/checkout `fetch-depth: 0`",
-                topic.short()
-            )
-        );
+        assert!(!git.has(&git.parents(&topic).unwrap()[0]).unwrap());
     }
 
     /// `topic` merged what was made on top of `later` by a long line, and `fork` by a short one: where the long one is cut off,

@@ -11,7 +11,7 @@ use gix::ObjectId;
 pub use self::files::Change;
 pub use self::history::Tag;
 
-use self::files::Blobs;
+use self::files::{Blobs, keeping};
 use crate::failure::Failure;
 use crate::names::CommitSha;
 
@@ -38,7 +38,7 @@ impl Git {
         let blobs = Arc::new(Blobs::of(repository.clone().into_sync()));
         // Enough for the trees of a large repository, which a comparison of two commits visits twice.
         repository.object_cache_size_if_unset(16 * 1024 * 1024);
-        Ok(Self { repository, blobs })
+        Ok(Self { repository: keeping(repository), blobs })
     }
 
     /// The commit that the checkout is at.

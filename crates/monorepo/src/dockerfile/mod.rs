@@ -13,6 +13,7 @@ mod scope;
 mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use parse_dockerfile::{Instruction, parse_iter};
 
@@ -28,6 +29,8 @@ pub struct Recipe {
     pub sources: Vec<Source>,
     /// The images that it is built upon or copies from.
     pub images: Vec<Image>,
+    /// Where it names an image or a named context.
+    pub places: Vec<Place>,
     /// The words of the commands that may name a file or a script, without `./`.
     pub mentions: BTreeSet<String>,
     /// The build arguments that are declared or choose an image, each with the value that holds; `None` is without a value, or
@@ -87,6 +90,15 @@ pub struct Image {
     pub line: usize,
 }
 
+/// A place in the text that names an image or a named context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The image's reference, as [`Image`] has it, or the context's name.
+    pub name: String,
+    /// The bytes of the text.
+    pub span: Range<usize>,
+}
+
 /// What a source is in a commit; paths are relative to the repository's root.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Matched<'f> {
@@ -105,7 +117,8 @@ pub fn read(
     target: Option<&str>,
     contexts: &BTreeSet<String>,
 ) -> Result<Recipe, Problem> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mark = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let text = &text[mark..];
     let escape = heredoc::escape(text);
     let lifted = heredoc::lift(text, escape).map_err(|(line, why)| Problem::new(path, why).at(line))?;
     let broken = |error: parse_dockerfile::Error| {
@@ -119,13 +132,52 @@ pub fn read(
     let mut globals = Globals::new(arguments, escape);
     let heads = heads(&instructions, &lines, &mut globals, contexts);
     let target = find_target(&heads, target).map_err(|why| Problem::new(path, why))?;
-    let reader = Reader { path, lines: &lines, globals: &globals, contexts, heads: &heads, bodies: &lifted.bodies };
+    let reader = Reader {
+        path,
+        text: &lifted.text,
+        lines: &lines,
+        globals: &globals,
+        contexts,
+        heads: &heads,
+        bodies: &lifted.bodies,
+    };
     let mut stages: Vec<Stage<'_, '_>> = Vec::with_capacity(heads.len());
     for head in &heads {
         let stage = reader.read(head, &stages);
         stages.push(stage);
     }
-    Ok(join(&stages, &heads, target))
+    let mut recipe = join(&stages, &heads, target);
+    // A here-document is lifted from behind what names an image: the line and the column are still the same.
+    let written = Lines::of(text);
+    for place in &mut recipe.places {
+        let line = lines.line(place.span.start);
+        let moved = |at: usize| at - lines.start(line) + written.start(line) + mark;
+        place.span = moved(place.span.start)..moved(place.span.end);
+    }
+    Ok(recipe)
+}
+
+impl Recipe {
+    /// The text with other images in the place of those, and of the named contexts, that it names. The error is those that it
+    /// does not name.
+    pub fn with_images<'i>(&self, text: &str, images: &'i BTreeMap<String, String>) -> Result<String, Vec<&'i str>> {
+        let is_named = |name: &String| self.places.iter().any(|place| place.name == *name);
+        let missing: Vec<&str> = images.keys().filter(|name| !is_named(name)).map(String::as_str).collect();
+        if !missing.is_empty() {
+            return Err(missing);
+        }
+        let mut places: Vec<&Place> = self.places.iter().collect();
+        // From the end, so that what is before stays where it was. What `ONBUILD` says holds for each stage upon it.
+        places.sort_by_key(|place| std::cmp::Reverse(place.span.start));
+        places.dedup_by_key(|place| place.span.start);
+        let mut written = text.to_owned();
+        for Place { name, span } in places {
+            if let Some(image) = images.get(name) {
+                written.replace_range(span.clone(), image);
+            }
+        }
+        Ok(written)
+    }
 }
 
 /// The stages' `FROM` lines, with what follows each; the `ARG`s before the first are global.
@@ -145,6 +197,7 @@ fn heads<'i, 't>(
                     name: from.as_.as_ref().map(|(_, name)| name.value.to_lowercase()).unwrap_or_default(),
                     base,
                     image,
+                    span: from.image.span.clone(),
                     line: lines.line(from.from.span.start),
                     instructions: &instructions[place + 1..place + 1],
                 });
@@ -183,6 +236,7 @@ fn join(stages: &[Stage<'_, '_>], heads: &[Head<'_, '_>], target: usize) -> Reci
             .sources
             .extend(sources.map(|source| Source { is_final: is_final[place] && source.by != By::Mount, ..source }));
         recipe.images.extend(stage.images.iter().cloned());
+        recipe.places.extend(stage.places.iter().cloned());
         recipe.mentions.extend(stage.mentions.iter().cloned());
         for (name, value) in &stage.arguments {
             let known = recipe.arguments.entry(name.clone()).or_default();
@@ -219,6 +273,11 @@ impl Lines {
     /// The line of a place, from 1.
     fn line(&self, place: usize) -> usize {
         self.0.partition_point(|start| *start <= place)
+    }
+
+    /// Where a line begins.
+    fn start(&self, line: usize) -> usize {
+        self.0.get(line.saturating_sub(1)).copied().unwrap_or_default()
     }
 }
 

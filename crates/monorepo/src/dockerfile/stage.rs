@@ -1,12 +1,13 @@
 //! One stage of a Dockerfile.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
-use parse_dockerfile::{Command, Flag, HealthcheckArguments, Instruction};
+use parse_dockerfile::{Command, Flag, HealthcheckArguments, Instruction, UnescapedString};
 
 use super::expand::{Expanded, UNKNOWN};
 use super::scope::{Globals, Scope};
-use super::{By, Image, Lines, Origin, Source, command};
+use super::{By, Image, Lines, Origin, Place, Source, command};
 use crate::problem::Problem;
 
 /// A stage's `FROM` line, and what follows it.
@@ -15,6 +16,8 @@ pub(super) struct Head<'i, 't> {
     pub(super) name: String,
     pub(super) base: Base,
     pub(super) image: Expanded,
+    /// Where the image is named.
+    pub(super) span: Range<usize>,
     pub(super) line: usize,
     pub(super) instructions: &'i [Instruction<'t>],
 }
@@ -35,6 +38,7 @@ pub(super) struct Stage<'i, 't> {
     pub(super) needs: Vec<usize>,
     pub(super) sources: Vec<Source>,
     pub(super) images: Vec<Image>,
+    pub(super) places: Vec<Place>,
     pub(super) mentions: BTreeSet<String>,
     pub(super) arguments: BTreeMap<String, Option<String>>,
     pub(super) remarks: Vec<Problem>,
@@ -46,6 +50,7 @@ pub(super) struct Stage<'i, 't> {
 /// What all stages have in common.
 pub(super) struct Reader<'r, 'i, 't> {
     pub(super) path: &'r str,
+    pub(super) text: &'r str,
     pub(super) lines: &'r Lines,
     pub(super) globals: &'i Globals<'i>,
     pub(super) contexts: &'r BTreeSet<String>,
@@ -108,6 +113,7 @@ impl<'i, 't> Reader<'_, 'i, 't> {
                 needs: Vec::new(),
                 sources: Vec::new(),
                 images: Vec::new(),
+                places: Vec::new(),
                 mentions: BTreeSet::new(),
                 arguments: BTreeMap::new(),
                 remarks: Vec::new(),
@@ -144,6 +150,7 @@ impl<'i, 't> Reading<'_, 'i, 't> {
         let read = head.image.read.iter();
         self.stage.arguments.extend(read.filter_map(|name| Some((name.clone(), globals.value(name)?))));
         self.remark(&head.image, head.line);
+        self.place(&head.base, head.span.clone());
         match &head.base {
             Base::Named(context) => {
                 self.add(Origin::Named(context.clone()), Expanded::default(), head.line, By::From);
@@ -185,18 +192,21 @@ impl<'i, 't> Reading<'_, 'i, 't> {
     }
 
     fn copy(&mut self, options: &[Flag<'_>], sources: &[parse_dockerfile::Source<'_>], line: usize, by: By) {
-        let origin = match value(options, "from") {
+        let origin = match values(options, "from").next() {
             None => Origin::Context,
             Some(from) => {
-                let from = self.expand(from, line);
-                match self.find(&from.text) {
+                let name = self.expand(&from.value, line);
+                let base = self.find(&name.text);
+                self.place(&base, from.span.clone());
+                match base {
                     Base::Named(context) => Origin::Named(context),
                     base => return self.depend(base, line),
                 }
             }
         };
         let has_folders = options.iter().any(|option| option.name.value == "parents");
-        let exclude: Vec<Expanded> = values(options, "exclude").map(|pattern| self.expand(pattern, line)).collect();
+        let exclude: Vec<Expanded> =
+            values(options, "exclude").map(|pattern| self.expand(&pattern.value, line)).collect();
         for source in sources {
             // What a here-document says is in the Dockerfile itself.
             let parse_dockerfile::Source::Path(path) = source else { continue };
@@ -247,13 +257,19 @@ impl<'i, 't> Reading<'_, 'i, 't> {
         // A cache begins as what it is `from`; without, it reads nothing of the build.
         match (kind.as_str(), from) {
             ("secret" | "ssh" | "tmpfs", _) | ("cache", None) => {}
-            (_, Some(from)) => match self.find(&from) {
-                Base::Named(context) => {
-                    let source = self.expand(&source, line);
-                    self.add(Origin::Named(context), source, line, By::Mount);
+            (_, Some(from)) => {
+                let base = self.find(&from);
+                if let Some(span) = self.span_of_from(value) {
+                    self.place(&base, span);
                 }
-                base => self.depend(base, line),
-            },
+                match base {
+                    Base::Named(context) => {
+                        let source = self.expand(&source, line);
+                        self.add(Origin::Named(context), source, line, By::Mount);
+                    }
+                    base => self.depend(base, line),
+                }
+            }
             (_, None) => {
                 let source = self.expand(&source, line);
                 self.add(Origin::Context, source, line, By::Mount);
@@ -279,6 +295,24 @@ impl<'i, 't> Reading<'_, 'i, 't> {
             Ok(stage) if stage < self.reader.heads.len() => Base::Stages(vec![stage]),
             _ => Base::of(name, self.reader.heads, self.reader.contexts),
         }
+    }
+
+    /// The image of `type=bind,from=IMAGE,…`.
+    fn span_of_from(&self, value: &UnescapedString<'_>) -> Option<Range<usize>> {
+        let written = self.reader.text.get(value.span.clone())?;
+        let is_field = |at: usize| at == 0 || written[..at].ends_with([',', '"', ' ']);
+        let start = written.match_indices("from=").find(|(at, _)| is_field(*at))?.0 + "from=".len();
+        let end = written[start..].find([',', '"', ' ']).map_or(written.len(), |end| start + end);
+        Some(value.span.start + start..value.span.start + end)
+    }
+
+    fn place(&mut self, base: &Base, span: Range<usize>) {
+        let name = match base {
+            Base::Named(name) => name.clone(),
+            Base::Image(reference) => reference.replace(UNKNOWN, "*"),
+            Base::Stages(_) | Base::Scratch => return,
+        };
+        self.stage.places.push(Place { name, span });
     }
 
     fn depend(&mut self, base: Base, line: usize) {
@@ -346,11 +380,7 @@ fn is_remote(path: &str) -> bool {
     is_git || ["http://", "https://", "git://", "ssh://"].iter().any(|scheme| path.starts_with(scheme))
 }
 
-fn values<'o>(options: &'o [Flag<'_>], name: &'o str) -> impl Iterator<Item = &'o str> {
+fn values<'o, 't>(options: &'o [Flag<'t>], name: &'o str) -> impl Iterator<Item = &'o UnescapedString<'t>> {
     let named = options.iter().filter(move |option| option.name.value == name);
-    named.filter_map(|option| option.value.as_ref()).map(|value| value.value.as_ref())
-}
-
-fn value<'o>(options: &'o [Flag<'_>], name: &'o str) -> Option<&'o str> {
-    values(options, name).next()
+    named.filter_map(|option| option.value.as_ref())
 }

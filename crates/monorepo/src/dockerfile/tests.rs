@@ -52,6 +52,48 @@ fn told(source: &Source) -> String {
     told
 }
 
+#[track_caller]
+fn check_renamed(build: &Build<'_>, text: &str, images: &[(&str, &str)], written: &str) {
+    let images = images.iter().map(|(name, image)| ((*name).to_owned(), (*image).to_owned())).collect();
+    assert_eq!(build.read(text).unwrap().with_images(text, &images).as_deref(), Ok(written));
+}
+
+#[test]
+fn what_is_named_can_be_another_image() {
+    let images = [("shop/base:1", "b:2"), ("shared", "s:2"), ("tools", "t:2")];
+    check_renamed(
+        &Build::default(),
+        "\u{feff}ARG TAG=1\nARG BASE=shop/base:${TAG}\nFROM --platform=linux/amd64 ${BASE} AS build\nRUN <<E\na longer text than nothing\nE\nCOPY --from=shared / /\nRUN --mount=target=/t,from=tools \\\n  true <<E\nFROM x\nE\nFROM scratch\nCOPY --from=build / /\nCOPY --from=0 / /\nFROM build\nCOPY --chown=1 --from=shared a b\n",
+        &images,
+        "\u{feff}ARG TAG=1\nARG BASE=shop/base:${TAG}\nFROM --platform=linux/amd64 b:2 AS build\nRUN <<E\na longer text than nothing\nE\nCOPY --from=s:2 / /\nRUN --mount=target=/t,from=t:2 \\\n  true <<E\nFROM x\nE\nFROM scratch\nCOPY --from=build / /\nCOPY --from=0 / /\nFROM build\nCOPY --chown=1 --from=s:2 a b\n",
+    );
+    // What is not known of a name is no obstacle.
+    let unknown = "ARG TARGETARCH\nFROM shop/base:$TARGETARCH\n";
+    check_renamed(&Build::default(), unknown, &[("shop/base:*", "b:2")], "ARG TARGETARCH\nFROM b:2\n");
+    // A named context wins over a stage, and over an image.
+    let contexts = Build { contexts: &["docs", "alpine"], ..Build::default() };
+    check_renamed(
+        &contexts,
+        "FROM node AS docs\nFROM docker.io/library/alpine:latest\nCOPY --from=docs / /\n",
+        &[("docs", "d:2"), ("alpine", "a:2")],
+        "FROM node AS docs\nFROM a:2\nCOPY --from=d:2 / /\n",
+    );
+    // What a stage does to those that are `FROM` it stands once, and is done by each.
+    check_renamed(
+        &Build::default(),
+        "FROM a AS x\nONBUILD COPY --from=shared / /\nFROM x AS y\nFROM x\nCOPY --from=y / /\n",
+        &[("shared", "s:2")],
+        "FROM a AS x\nONBUILD COPY --from=s:2 / /\nFROM x AS y\nFROM x\nCOPY --from=y / /\n",
+    );
+}
+
+#[test]
+fn an_image_that_is_not_named_is_told() {
+    let images = [("a".to_owned(), "b".to_owned()), ("base".to_owned(), "c".to_owned())].into();
+    let recipe = Build::default().read("FROM a AS base\nFROM base\n").unwrap();
+    assert_eq!(recipe.with_images("FROM a AS base\nFROM base\n", &images), Err(vec!["base"]));
+}
+
 fn check(text: &str, sources: &[&str], images: &[&str]) {
     Build::default().check(text, sources, images);
 }

@@ -173,6 +173,31 @@ impl Workspace {
         self.names.get(name_or_package).copied().or_else(by_package)
     }
 
+    /// The projects of which a task comes before a project's own, by `dependsOn`, beside those that it depends on anyway.
+    pub(crate) fn before(&self, project: ProjectId, task: &str) -> BTreeSet<ProjectId> {
+        let Some(member) = self.members.get(project.0) else { return BTreeSet::new() };
+        let by_nx = member.nx.as_ref().and_then(|own| Some((own.nx, self.nx.get(own.nx)?.before(own, task).projects)));
+        let by_nx = by_nx
+            .into_iter()
+            .flat_map(|(nx, patterns)| patterns.into_iter().flat_map(move |pattern| self.meant_by(nx, &pattern)));
+        let by_turbo =
+            member.turbo.as_ref().and_then(|own| Some(self.turbo.get(own.turbo)?.inputs(own, task).packages));
+        let by_turbo = by_turbo.into_iter().flatten().filter_map(|package| self.at(self.packages.get(&package)?));
+        by_nx.chain(by_turbo).filter(|before| *before != project).collect()
+    }
+
+    /// The projects of an Nx workspace that a pattern means.
+    fn meant_by(&self, nx: usize, pattern: &str) -> Vec<ProjectId> {
+        if !patterns::is_pattern(pattern)
+            && let Some(exact) = self.find(pattern)
+        {
+            return vec![exact];
+        }
+        let is_meant = |member: &Member| member.nx.as_ref().is_some_and(|own| own.nx == nx && own.is_meant_by(pattern));
+        let members = self.members.iter().enumerate();
+        members.filter(|(_, member)| is_meant(member)).map(|(place, _)| ProjectId(place)).collect()
+    }
+
     /// The folder of each npm package.
     pub fn packages(&self) -> &BTreeMap<String, String> {
         &self.packages

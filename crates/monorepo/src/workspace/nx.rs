@@ -66,6 +66,15 @@ pub(crate) struct Inputs {
     pub(crate) defaults: BTreeSet<String>,
 }
 
+/// What comes before a target, however far.
+#[derive(Debug, Default)]
+pub(crate) struct Before {
+    /// The targets of the same project.
+    targets: BTreeSet<String>,
+    /// The other projects of which a target is named, as patterns.
+    pub(crate) projects: BTreeSet<String>,
+}
+
 impl Nx {
     /// Reads the workspace in a folder.
     pub(crate) fn read(files: &Files<'_>, folder: &str, problems: &mut Vec<Problem>) -> Self {
@@ -117,7 +126,7 @@ impl Nx {
             lists.push(declared);
         }
         inputs.defaults.insert(task.to_owned());
-        for name in self.targets_before(project, task) {
+        for name in self.before(project, task).targets {
             lists.push(self.declared(project, &name));
             inputs.defaults.insert(name);
         }
@@ -211,15 +220,20 @@ impl Nx {
         by_executor && by_plugin && by_project
     }
 
-    /// The targets on the same project that a target depends on, however far.
-    fn targets_before(&self, project: &NxProject, task: &str) -> BTreeSet<String> {
-        let (mut known, mut queue) = (BTreeSet::new(), vec![task.to_owned()]);
+    /// What comes before a target, by `dependsOn`
+    /// (<https://nx.dev/reference/project-configuration#dependson>).
+    pub(crate) fn before(&self, project: &NxProject, task: &str) -> Before {
+        let (mut before, mut queue) = (Before::default(), vec![task.to_owned()]);
         while let Some(target) = queue.pop() {
             let own = project.targets.get(&target).and_then(|own| own.get("dependsOn"));
             let list = own.or_else(|| self.default_of(project, &target, "dependsOn"));
             for entry in list.and_then(Value::as_array).into_iter().flatten() {
-                let is_elsewhere = entry.get("projects").is_some_and(|projects| projects.as_str() != Some("self"))
+                let elsewhere = entry.get("projects").into_iter().flat_map(|projects| texts(Some(projects)));
+                let elsewhere: Vec<&str> = elsewhere.chain(entry.get("projects").and_then(Value::as_str)).collect();
+                let is_elsewhere = elsewhere.iter().any(|name| *name != "self")
                     || entry.get("dependencies").and_then(Value::as_bool) == Some(true);
+                let named = elsewhere.into_iter().filter(|name| !matches!(*name, "self" | "dependencies"));
+                before.projects.extend(named.map(str::to_owned));
                 let name = entry.as_str().or_else(|| entry.get("target").and_then(Value::as_str));
                 let Some(name) = name.filter(|name| !name.starts_with('^') && !is_elsewhere) else { continue };
                 let glob = patterns::is_pattern(name).then(|| patterns::glob(name).map(|glob| glob.compile_matcher()));
@@ -228,13 +242,13 @@ impl Nx {
                     None => target == name,
                 };
                 for target in project.targets.keys().filter(|target| is_meant(target) && *target != task) {
-                    if known.insert(target.clone()) {
+                    if before.targets.insert(target.clone()) {
                         queue.push(target.clone());
                     }
                 }
             }
         }
-        known
+        before
     }
 
     /// The parts of `nx.json` that reach who reads these inputs.

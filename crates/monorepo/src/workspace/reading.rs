@@ -1,6 +1,6 @@
 //! From manifests to projects and their edges.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use super::manifests::{around, entries, join, texts, told_name};
 use super::nx::NxProject;
 use super::packages::{self, PackageRoot, Source};
 use super::turbo::TurboProject;
-use super::{Because, Edge, Language, Member, Project, ProjectId, Workspace, cargo, patterns, plugins};
+use super::{Because, Edge, Language, Member, Project, ProjectId, Workspace, cargo, plugins};
 use crate::digest::Digest;
 use crate::files::Files;
 use crate::problem::Problem;
@@ -303,8 +303,9 @@ impl Reader<'_> {
             for (file, text) in implicit {
                 let (is_taken_away, pattern) =
                     text.strip_prefix('!').map_or((false, text.as_str()), |pattern| (true, pattern));
-                let targets =
-                    meant.entry((workspace, pattern.to_owned())).or_insert_with(|| self.meant_by(workspace, pattern));
+                let targets = meant
+                    .entry((workspace, pattern.to_owned()))
+                    .or_insert_with(|| self.workspace.meant_by(workspace, pattern));
                 if targets.is_empty() {
                     let message = format!("implicit dependency `{text}`: there is no such project");
                     self.workspace.problems.push(Problem::new(&file, message));
@@ -323,19 +324,6 @@ impl Reader<'_> {
                     .extend(new.map(|to| Edge { to: *to, because: Because::Implicit { file: Arc::clone(&file) } }));
             }
         }
-    }
-
-    /// The projects of an Nx workspace that a pattern means.
-    fn meant_by(&self, workspace: usize, pattern: &str) -> Vec<ProjectId> {
-        if !patterns::is_pattern(pattern)
-            && let Some(exact) = self.workspace.find(pattern)
-        {
-            return vec![exact];
-        }
-        let in_nx =
-            self.workspace.members.iter().enumerate().filter_map(|(place, member)| Some((place, member.nx.as_ref()?)));
-        let meant = in_nx.filter(|(_, nx)| nx.nx == workspace && nx.is_meant_by(pattern));
-        meant.map(|(place, _)| ProjectId(place)).collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 

@@ -61,6 +61,8 @@ pub(crate) struct Inputs {
     pub(crate) shared: Patterns,
     /// The tasks of dependencies that come before.
     pub(crate) dependencies: BTreeSet<String>,
+    /// The packages of which a task is named that comes before.
+    pub(crate) packages: BTreeSet<String>,
     tasks: BTreeSet<String>,
 }
 
@@ -104,8 +106,8 @@ impl Turbo {
                     (Some(task), _) => drop(inputs.dependencies.insert(task.to_owned())),
                     (None, Some((package, task))) if package == project.name => queue.push(task.to_owned()),
                     // `$NAME` is a variable of the environment, as Turborepo 1 had them.
-                    (None, Some(_)) => {}
-                    (None, None) if before.starts_with('$') => {}
+                    _ if before.starts_with('$') => {}
+                    (None, Some((package, _))) => drop(inputs.packages.insert(package.to_owned())),
                     // A script that the package does not have is not run.
                     (None, None) if project.scripts.contains(before) => queue.push(before.to_owned()),
                     (None, None) => {}

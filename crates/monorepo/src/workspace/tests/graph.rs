@@ -242,3 +242,42 @@ fn circles_are_told_however_long() {
     let long = |node: usize| vec![(node + 1) % 100_000];
     assert_eq!(circles(100_000, &long).iter().map(Vec::len).collect::<Vec<_>>(), [100_000]);
 }
+
+/// The names of the projects of which a task comes before the build of the project at a root.
+fn before(workspace: &Workspace, root: &str) -> Vec<String> {
+    let before = workspace.before(workspace.at(root).unwrap(), "build");
+    before.into_iter().map(|project| workspace.projects[project.0].name.clone()).collect()
+}
+
+#[test]
+fn a_task_of_another_project_comes_before() {
+    let nx = read(&[
+        (
+            "nx.json",
+            r#"{ "targetDefaults": { "build": { "dependsOn": ["^build", { "projects": ["tag:base"], "target": "build" }] } } }"#,
+        ),
+        (
+            "a/project.json",
+            r#"{ "targets": { "build": { "dependsOn": ["generate", { "dependencies": true, "target": "build" }, { "projects": "self", "target": "lint" }] }, "lint": {},
+                "generate": { "dependsOn": [{ "projects": ["sch*"], "target": "export" }, { "projects": "dependencies", "target": "x" }] }, "test": { "dependsOn": [{ "projects": "d", "target": "serve" }] } } }"#,
+        ),
+        ("b/project.json", r#"{ "name": "base", "tags": ["base"], "targets": { "build": {} } }"#),
+        ("c/project.json", r#"{ "name": "schema", "targets": { "export": {} } }"#),
+        ("d/project.json", r#"{ "targets": { "serve": {}, "build": {} } }"#),
+    ]);
+    assert_eq!(before(&nx, "a"), ["schema"]);
+    assert_eq!(before(&nx, "d"), ["base"]);
+    assert_eq!(before(&nx, "b"), [""; 0]);
+    let turbo = read(&[
+        ("package.json", r#"{ "workspaces": ["*"] }"#),
+        (
+            "turbo.json",
+            r#"{ "tasks": { "build": { "dependsOn": ["^build", "codegen", "$NODE_ENV"] }, "codegen": { "dependsOn": ["@acme/db#export"] }, "test": { "dependsOn": ["e2e#serve"] } } }"#,
+        ),
+        ("auth/package.json", r#"{ "name": "auth", "scripts": { "build": "x", "codegen": "x", "test": "x" } }"#),
+        ("db/package.json", r#"{ "name": "@acme/db", "scripts": { "export": "x" } }"#),
+        ("e2e/package.json", r#"{ "name": "e2e", "scripts": { "serve": "x" } }"#),
+    ]);
+    assert_eq!(before(&turbo, "auth"), ["@acme/db"]);
+    assert_eq!(before(&turbo, "db"), [""; 0]);
+}

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the weight of the image, what one AWS call costs each binary from its start to its end, beside a
+//! `cargo xtask bench start`: the weight of the image, what one AWS call costs each binary from its start to its end, beside a
 //! JavaScript action's least in the same run, and how many requests a release makes.
 
 use std::collections::BTreeMap;
@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::{Gauge, median};
 use crate::e2e::{Emulated, requests};
 use crate::image::{ACTIONS, Build, TAG, architecture};
 use crate::process::{Run, program, root, say, target};
@@ -18,23 +19,24 @@ use crate::{docker, image, tools};
 const RUNS: usize = 21;
 
 /// Measures and prints.
-pub(crate) fn run() -> Result<()> {
+pub(super) fn run() -> Result<()> {
     docker::require()?;
     image::image(Build::Shipped)?;
     say(format!("image, compressed: {:.1} MB", compressed_size()? as f64 / 1e6));
     let aws = Emulated::start()?;
-    let mut contestants = contestants(&aws)?;
+    let contestants = contestants(&aws)?;
     let mut durations: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
     // In turns, so that whatever else the machine does meets all alike.
     for _ in 0..RUNS {
-        for contestant in &mut contestants {
+        for contestant in &contestants {
             durations.entry(contestant.name.clone()).or_default().push(contestant.time()?);
         }
     }
     say(format!("{:<34} {:>9} {:>9}", format!("one AWS call, median of {RUNS}"), "wall", "memory"));
-    for contestant in &mut contestants {
+    let gauge = Gauge::new();
+    for contestant in &contestants {
         let median = median(durations.remove(&contestant.name).unwrap_or_default());
-        let memory = contestant.memory()? / 1024.0;
+        let memory = contestant.memory(&gauge)?;
         say(format!("{:<34} {:>6.1} ms {memory:>5.1} MiB", contestant.name, median.as_secs_f64() * 1e3));
     }
     say("");
@@ -51,20 +53,19 @@ struct Contestant {
 }
 
 impl Contestant {
-    fn time(&mut self) -> Result<Duration> {
+    fn time(&self) -> Result<Duration> {
         let started = Instant::now();
         self.perform(&mut self.command(&self.program))?;
         Ok(started.elapsed())
     }
 
-    /// The most memory that was resident, in KiB.
-    fn memory(&mut self) -> Result<f64> {
-        let file = target().join("e2e/memory");
-        let mut command = self.command(Path::new("/usr/bin/time"));
-        command.args(["--quiet", "--format", "%M", "--output"]).arg(&file).arg(&self.program);
-        self.perform(command.args(&self.arguments)).context("memory is measured with GNU time (Debian: time)")?;
-        let said = std::fs::read_to_string(&file)?;
-        said.trim().parse().with_context(|| format!("GNU time said `{said}`"))
+    /// The most memory that was resident, in MiB.
+    fn memory(&self, gauge: &Gauge) -> Result<f64> {
+        let starter = gauge.starter();
+        let (time, words) = starter.split_first().context("nothing to start it with")?;
+        let mut command = self.command(time);
+        self.perform(command.args(words).arg(&self.program).args(&self.arguments))?;
+        gauge.read()
     }
 
     fn command(&self, name: &Path) -> Command {
@@ -120,7 +121,7 @@ fn bundle() -> Result<PathBuf> {
     let folder = tools::node_packages(&["@aws-sdk/client-sts@3.1169.0", "esbuild@0.28.2"])?;
     let source = folder.join("bench.mjs");
     let bundle = folder.join("bundle.mjs");
-    std::fs::copy(root().join("xtask/src/bench.mjs"), &source)?;
+    std::fs::copy(root().join("xtask/src/bench/start.mjs"), &source)?;
     program(folder.join("node_modules/.bin/esbuild"))
         .current_dir(&folder)
         .args(["--bundle", "--minify", "--platform=node", "--format=esm", "--log-level=error"])
@@ -158,24 +159,7 @@ impl std::io::Write for Counter {
     }
 }
 
-fn median(mut durations: Vec<Duration>) -> Duration {
-    durations.sort_unstable();
-    durations.get(durations.len() / 2).copied().unwrap_or_default()
-}
-
 /// The program itself: a shim of a version manager would be measured with it.
 fn node() -> Result<PathBuf> {
     Ok(program("node").args(["--eval", "console.log(process.execPath)"]).read()?.trim().into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_the_one_in_the_middle() {
-        let milliseconds = |values: &[u64]| values.iter().map(|value| Duration::from_millis(*value)).collect();
-        assert_eq!(median(milliseconds(&[9, 1, 5])), Duration::from_millis(5));
-        assert_eq!(median(Vec::new()), Duration::ZERO);
-    }
 }

@@ -1,0 +1,155 @@
+//! `cargo xtask bench affected`: what a change affects, asked of build-affected and of the tools that are used today, in turns,
+//! in the same repositories, whose right answer is known.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use truth::peers::{Peer, Peers, clean};
+use truth::{Answer, Estate, Repository, Scenario, Shape, Tool};
+
+use super::{Gauge, median};
+use crate::image::{self, Build};
+use crate::process::{program, say, target};
+
+/// How many projects the repositories have.
+const SIZES: [usize; 3] = [10, 200, 2000];
+/// A contestant runs as often as this at most, and no further time when it has taken `ENOUGH` in all.
+const RUNS: usize = 9;
+const ENOUGH: Duration = Duration::from_secs(40);
+
+/// Measures and prints.
+pub(super) fn run() -> Result<()> {
+    let ours = image::rootfs(Build::Shipped)?.join("build-affected");
+    let tools = target().join("tools/peers");
+    std::fs::create_dir_all(&tools)?;
+    let peers = Peers::install(&tools)?;
+    let gauge = Gauge::new();
+    let contestants = [Contestant::Ours(&ours)].into_iter().chain(Peer::ALL.map(|peer| Contestant::Peer(&peers, peer)));
+    let contestants: Vec<Contestant<'_>> = contestants.collect();
+    say(format!(
+        "{:<9} {:<9} {:<22} {:>9} {:>5} {:>9} {:>7} {:>8}",
+        "projects", "change", "what is affected", "wall", "runs", "memory", "missed", "needless"
+    ));
+    for size in SIZES {
+        let directory = tempfile::tempdir()?;
+        let repository = Estate::new(Shape::of(Tool::Nx, size)).with_races().write(directory.path())?;
+        for scenario in &repository.scenarios {
+            for contestant in &contestants {
+                let Measured { walls, memory, answer } = contestant.race(&repository, scenario, &gauge)?;
+                say(format!(
+                    "{size:<9} {:<9} {:<22} {:>6.0} ms {:>5} {memory:>5.0} MiB {:>7} {:>8}",
+                    scenario.name,
+                    contestant.name(),
+                    median(walls.clone()).as_secs_f64() * 1e3,
+                    walls.len(),
+                    scenario.truth.difference(&answer.services).count(),
+                    answer.services.difference(&scenario.truth).count(),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Who says what is affected.
+enum Contestant<'a> {
+    /// The program that the image holds.
+    Ours(&'a Path),
+    Peer(&'a Peers, Peer),
+}
+
+/// What came of a contestant's runs.
+struct Measured {
+    walls: Vec<Duration>,
+    /// In MiB.
+    memory: f64,
+    answer: Answer,
+}
+
+impl Contestant<'_> {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Ours(_) => "build-affected",
+            Self::Peer(_, Peer::Turbo) => "turbo ls --affected",
+            Self::Peer(_, Peer::Pnpm) => "pnpm ls --filter ...[]",
+            Self::Peer(_, Peer::Nx) => "nx show --affected",
+            Self::Peer(_, Peer::NxTask) => "nx show --withTarget",
+        }
+    }
+
+    fn race(&self, repository: &Repository, scenario: &Scenario, gauge: &Gauge) -> Result<Measured> {
+        clean(repository)?;
+        self.prepare(repository, scenario)?;
+        // The first run fills whatever is kept between runs, and tells the memory: none of it is timed.
+        let answer = match self {
+            Self::Ours(binary) => ask(&gauge.starter(), binary, repository, scenario)?,
+            Self::Peer(peers, peer) => (*peers).clone().started_by(gauge.starter()).ask(*peer, repository, scenario)?,
+        };
+        let memory = gauge.read()?;
+        let (began, mut walls) = (Instant::now(), Vec::new());
+        while walls.is_empty() || (walls.len() < RUNS && began.elapsed() < ENOUGH) {
+            let started = Instant::now();
+            match self {
+                Self::Ours(binary) => drop(ask(&[], binary, repository, scenario)?),
+                Self::Peer(peers, peer) => drop(peers.ask(*peer, repository, scenario)?),
+            }
+            walls.push(started.elapsed());
+        }
+        Ok(Measured { walls, memory, answer })
+    }
+
+    fn prepare(&self, repository: &Repository, scenario: &Scenario) -> Result<()> {
+        match self {
+            Self::Ours(_) => repository.check_out(&scenario.head),
+            Self::Peer(peers, peer) => peers.prepare(*peer, repository, &scenario.head),
+        }
+    }
+}
+
+/// Runs the action as a runner does, and reads its output.
+fn ask(starter: &[PathBuf], binary: &Path, repository: &Repository, scenario: &Scenario) -> Result<Answer> {
+    let output = target().join("e2e/affected-output");
+    std::fs::write(&output, "")?;
+    let mut command = match starter.split_first() {
+        Some((starter, words)) => {
+            let mut command = program(starter);
+            command.args(words).arg(binary);
+            command
+        }
+        None => program(binary),
+    };
+    let environment = [
+        ("GITHUB_ACTIONS", "true"),
+        ("GITHUB_EVENT_NAME", "workflow_dispatch"),
+        ("GITHUB_REPOSITORY", "org/estate"),
+        ("INPUT_BASE", &scenario.base),
+        ("INPUT_HEAD", &scenario.head),
+    ];
+    command.env_clear().envs(environment).env("GITHUB_WORKSPACE", &repository.path).env("GITHUB_OUTPUT", &output);
+    let said = quiet(&mut command)?;
+    let text = std::fs::read_to_string(&output)?;
+    let services = value(&text, "services").with_context(|| format!("no output `services`: {said}"))?;
+    let services: Value = serde_json::from_str(services)?;
+    let services = services.as_array().context("`services` is no list")?;
+    let services: BTreeSet<String> = services.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    Ok(Answer { services, ..Answer::default() })
+}
+
+fn quiet(command: &mut Command) -> Result<String> {
+    let output = command.stderr(Stdio::piped()).output()?;
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "build-affected ended with {}: {said}", output.status);
+    Ok(said)
+}
+
+/// An output in the runner's file: `name<<delimiter`, the value, the delimiter.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#multiline-strings>
+fn value<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let (_, rest) = text.split_once(&format!("{name}<<"))?;
+    let (delimiter, rest) = rest.split_once('\n')?;
+    Some(rest.split_once(&format!("\n{delimiter}"))?.0)
+}

@@ -1,0 +1,73 @@
+//! `cargo xtask bench`: what the suite costs, beside what a user would take instead, in the same run.
+
+mod affected;
+mod start;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+use crate::process::{say, target};
+
+/// Something to measure.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Race {
+    /// The image's weight, and what one AWS call costs each binary.
+    Start,
+    /// What a change affects, in repositories of 10, 200 and 2,000 projects, beside Turborepo, pnpm and Nx.
+    Affected,
+}
+
+/// Measures what is named, or everything.
+pub(crate) fn run(races: &[Race]) -> Result<()> {
+    let all = Race::value_variants();
+    for race in if races.is_empty() { all } else { races } {
+        match race {
+            Race::Start => start::run()?,
+            Race::Affected => affected::run()?,
+        }
+        say("");
+    }
+    Ok(())
+}
+
+fn median(mut durations: Vec<Duration>) -> Duration {
+    durations.sort_unstable();
+    durations.get(durations.len() / 2).copied().unwrap_or_default()
+}
+
+/// GNU time, which tells the most memory that a program, or one that it started and waited for, had resident.
+struct Gauge(PathBuf);
+
+impl Gauge {
+    fn new() -> Self {
+        Self(target().join("e2e/memory"))
+    }
+
+    /// The words that start a program under it.
+    fn starter(&self) -> Vec<PathBuf> {
+        let words = ["/usr/bin/time", "--quiet", "--format", "%M", "--output"];
+        words.into_iter().map(PathBuf::from).chain([self.0.clone()]).collect()
+    }
+
+    /// What it saw last, in MiB.
+    fn read(&self) -> Result<f64> {
+        let said = std::fs::read_to_string(&self.0).context("memory is measured with GNU time (Debian: time)")?;
+        let kibibytes: f64 = said.trim().parse().with_context(|| format!("GNU time said `{said}`"))?;
+        Ok(kibibytes / 1024.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_one_in_the_middle() {
+        let milliseconds = |values: &[u64]| values.iter().map(|value| Duration::from_millis(*value)).collect();
+        assert_eq!(median(milliseconds(&[9, 1, 5])), Duration::from_millis(5));
+        assert_eq!(median(Vec::new()), Duration::ZERO);
+    }
+}
