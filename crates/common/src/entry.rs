@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use serde_json::{Value, json};
 
 use crate::comment;
 use crate::edges::Edges;
@@ -14,6 +15,10 @@ use crate::markdown;
 use crate::report::Report;
 use crate::runner::{Annotation, Level, Runner};
 use crate::stop::Stop;
+
+/// The most that a job can hand on in an output: 1 MiB
+/// (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idoutputs>).
+const OUTPUT_LIMIT: usize = 1024 * 1024;
 
 /// Runs an action in this process.
 pub fn entry<I: Parser + AsRef<CommonInputs>>(
@@ -109,19 +114,26 @@ fn publish(action: &Action, runner: &Runner, outcome: Result<Report, Failure>) -
         Ok(report) => {
             let mut outputs = vec![("result", report.result.to_owned())];
             outputs.extend(report.outputs);
-            outputs.push(("json", report.json.to_string()));
+            outputs.push(("json", fitting(report.result, &report.json)));
             (outputs, report.summary, report.verdict.annotation(), report.verdict.exit_code())
         }
         Err(failure) => {
             let is_cancelled = failure.kind == Kind::Cancelled && action.results.contains(&"cancelled");
             let result = if is_cancelled { "cancelled" } else { action.failed };
-            let json = serde_json::json!({ "result": result, "failure": failure.to_string() });
+            let json = json!({ "result": result, "failure": failure.to_string() });
             let outputs = vec![("result", result.to_owned()), ("json", json.to_string())];
             (outputs, summary_of(action, &failure), Some(failure.to_string()), failure.kind.exit_code())
         }
     };
     if let Some(message) = annotation {
         runner.annotate(&Annotation { level: Level::Error, title: action.name, message: &message });
+    }
+    for (name, value) in outputs.iter().filter(|(_, value)| value.len() > OUTPUT_LIMIT) {
+        let message = format!(
+            "output `{name}` has {} bytes: the steps of this job can read it, other jobs cannot, for an output of a job has 1 MiB at most",
+            value.len()
+        );
+        runner.annotate(&Annotation { level: Level::Warning, title: action.name, message: &message });
     }
     let written = outputs.iter().try_for_each(|(name, value)| runner.output(name, value));
     match written.and_then(|()| runner.summary(&summary)) {
@@ -135,8 +147,32 @@ fn publish(action: &Action, runner: &Runner, outcome: Result<Report, Failure>) -
     }
 }
 
+/// The report as data, or what there is to say of it if no job could take it.
+fn fitting(result: &str, report: &Value) -> String {
+    let json = report.to_string();
+    if json.len() <= OUTPUT_LIMIT {
+        return json;
+    }
+    let why =
+        format!("the whole report has {} bytes, and an output of a job 1 MiB at most: see the summary", json.len());
+    json!({ "result": result, "left-out": why }).to_string()
+}
+
 fn summary_of(action: &Action, failure: &Failure) -> String {
     let hint =
         failure.hint.as_ref().map(|hint| format!("\n**Next step:** {}\n", markdown::prose(hint))).unwrap_or_default();
     format!("### ❌ {}: could not start\n\n{}{hint}", action.name, markdown::block("", &format!("{:#}", failure.error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_other_job_could_read_is_told() {
+        assert_eq!(fitting("affected", &json!({ "a": 1 })), r#"{"a":1}"#);
+        let fitted: Value = serde_json::from_str(&fitting("affected", &json!("x".repeat(OUTPUT_LIMIT)))).unwrap();
+        assert_eq!(fitted["result"], "affected");
+        assert!(fitted["left-out"].as_str().unwrap().starts_with("the whole report has 1048578 bytes"), "{fitted}");
+    }
 }

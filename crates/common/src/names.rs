@@ -108,6 +108,13 @@ names! {
     /// A revision of a task definition: an ARN, or `family:revision`.
     TaskDefinitionRevision: "a task definition revision",
         "write it as `family:42` or `arn:aws:ecs:eu-west-1:111122223333:task-definition/family:42`", task_definition;
+    /// The name of a Dockerfile's `ARG`, or of an environment variable.
+    ArgumentName: "a variable's name", "use letters, digits and `_`, not starting with a digit", is_variable;
+    /// What a Dockerfile calls a secret by: `RUN --mount=type=secret,id=ID`.
+    SecretId: "a secret's id", "use letters, digits, `_`, `-` and `.`, not starting with a sign", |text| begins_and_has(text, b"_-.");
+    /// What a Dockerfile calls a context by: the name of an image, in lower case.
+    ContextName: "a name for `FROM`", "use lower-case letters, digits, `_`, `-`, `.`, `/` and `:`, not starting with a sign",
+        |text| begins_and_has(text, b"_-./:") && !text.bytes().any(|byte| byte.is_ascii_uppercase()) && text != "scratch";
 }
 
 /// Every service's key is a valid ECS service name: it is the default of one.
@@ -179,6 +186,18 @@ impl FromStr for Secret {
     fn from_str(value: &str) -> Result<Self, Self::Err> {
         Ok(Self::new(value))
     }
+}
+
+/// Whether a variable can be called this.
+pub(crate) fn is_variable(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with(|first: char| first.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+fn begins_and_has(text: &str, signs: &[u8]) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || signs.contains(&byte))
 }
 
 fn word(text: &str, most: usize) -> bool {

@@ -3,6 +3,7 @@
 //!
 //! - `sample-service` serves HTTP on port 8080; with `/broken-service` in the image it crashes with exit code 3.
 //! - `sample-service migrate` plays a migration; with `/broken-migration` in the image it exits with 1.
+//! - `sample-service read FILE` is a step of a build that needs a file: it fails without it, and never prints what is in it.
 //! - `sample-service healthcheck` is the image's HEALTHCHECK: 0 if the service answers, else 1.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,8 +19,9 @@ fn main() -> ExitCode {
         None => serve(),
         Some("migrate") => migrate(),
         Some("healthcheck") => healthcheck(),
+        Some("read") => read(&env::args().nth(2).unwrap_or_default()),
         Some(unknown) => {
-            say(&format!("unknown command `{unknown}`: expected none, `migrate` or `healthcheck`"));
+            say(&format!("unknown command `{unknown}`: expected none, `migrate`, `read` or `healthcheck`"));
             ExitCode::from(2)
         }
     }
@@ -46,6 +48,19 @@ fn serve() -> ExitCode {
         });
     }
     ExitCode::SUCCESS
+}
+
+fn read(file: &str) -> ExitCode {
+    match std::fs::read(file) {
+        Ok(content) => {
+            say(&format!("{file}: {} bytes", content.len()));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(&format!("cannot read {file}: {error}"));
+            ExitCode::from(4)
+        }
+    }
 }
 
 fn answer(stream: TcpStream) -> io::Result<()> {

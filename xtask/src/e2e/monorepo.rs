@@ -36,11 +36,7 @@ impl Monorepo {
     /// Makes the repository around the static binary that all services run. Its one commit holds nothing to deliver yet; the
     /// rest waits in the working copy.
     pub(crate) fn create(path: PathBuf, binary: &Path) -> Result<Self> {
-        let repository = Self { path };
-        std::fs::create_dir_all(&repository.path)?;
-        repository.git(&["init", "--quiet", "--initial-branch", "main"])?;
-        repository.write("README.md", "# payments\n")?;
-        repository.commit("A new repository")?;
+        let repository = Self::blank(path)?;
         repository.write("delivery.toml", &delivery())?;
         repository.write_json(
             "package.json",
@@ -62,6 +58,16 @@ impl Monorepo {
             repository.write(&format!("apps/{service}/rootfs/about.txt"), "first version\n")?;
             repository.write_json(&format!("deploy/{service}.json"), &task_definition(service))?;
         }
+        Ok(repository)
+    }
+
+    /// A repository whose one commit holds nothing to deliver.
+    pub(crate) fn blank(path: PathBuf) -> Result<Self> {
+        let repository = Self { path };
+        std::fs::create_dir_all(&repository.path)?;
+        repository.git(&["init", "--quiet", "--initial-branch", "main"])?;
+        repository.write("README.md", "# payments\n")?;
+        repository.commit("A new repository")?;
         Ok(repository)
     }
 
@@ -92,7 +98,8 @@ impl Monorepo {
         Ok(self.git(&["rev-parse", "HEAD"])?.trim().to_owned())
     }
 
-    fn write(&self, file: &str, text: &str) -> Result<()> {
+    /// Writes a file.
+    pub(crate) fn write(&self, file: &str, text: &str) -> Result<()> {
         let file = self.path.join(file);
         std::fs::create_dir_all(file.parent().unwrap_or(&self.path))?;
         std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))

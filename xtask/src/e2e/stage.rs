@@ -42,6 +42,17 @@ impl Stage {
 
     /// One run of the workflow for a push: `before` is the branch's commit before it.
     pub(crate) fn push(&self, commit: &str, before: &str) -> Result<Workflow> {
+        self.push_to(&self.repository, commit, before, &[])
+    }
+
+    /// The same in another repository, with more in the job's `env`.
+    pub(crate) fn push_to(
+        &self,
+        repository: &Monorepo,
+        commit: &str,
+        before: &str,
+        more: &[(&str, &str)],
+    ) -> Result<Workflow> {
         let temp = self.folder.join("work/_temp");
         let event = json!({
             "ref": "refs/heads/main",
@@ -51,16 +62,22 @@ impl Stage {
         });
         runner::temporary_folder(&temp, &event.to_string())?;
         std::fs::copy(self.registry.certificate(), temp.join("registry.pem"))?;
-        let environment = self.environment(commit, &temp.join("registry.pem").display().to_string());
+        let mut environment = self.environment(commit, &temp.join("registry.pem").display().to_string());
+        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let job = Job {
             image: image::TAG.into(),
-            workspace: self.repository.path.clone(),
+            workspace: repository.path.clone(),
             temp,
             environment,
             // No GitHub is at hand, and a token that is blank is how the suite is told so.
             token: String::new(),
         };
         Ok(Workflow::of(job))
+    }
+
+    /// Where another repository may lie.
+    pub(crate) fn place(&self, name: &str) -> PathBuf {
+        self.folder.join("work").join(name).join(name)
     }
 
     /// The version that a service answers with through its load balancer.

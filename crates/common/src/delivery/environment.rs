@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::read::{read_text, read_word};
 use super::section::{Section, read_section};
-use super::template::{VARIABLES, is_name};
+use super::template::VARIABLES;
 use super::time_span::TimeSpan;
 use crate::failure::Failure;
-use crate::names::{AccountId, ClusterName, Region, RoleArn};
+use crate::names::{AccountId, ClusterName, Region, RoleArn, is_variable};
 
 /// A place that the product is delivered to.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -186,7 +186,7 @@ impl FromStr for VariableName {
 
     fn from_str(text: &str) -> Result<Self, InvalidVariableName> {
         match text {
-            text if !is_name(text) => Err(InvalidVariableName::Characters(text.to_owned())),
+            text if !is_variable(text) => Err(InvalidVariableName::Characters(text.to_owned())),
             text if VARIABLES.contains(&text) => Err(InvalidVariableName::Taken(text.to_owned())),
             text => Ok(Self(text.to_owned())),
         }

@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::read::{read_text, read_word};
 use super::relative_path::RelativePath;
 use super::section::{Section, read_section};
-use super::template::{Template, is_name};
-use crate::names::ServiceKey;
+use super::template::Template;
+use crate::names::{ArgumentName, ContextName, SecretId, ServiceKey};
 
 /// How an image is built, where its Dockerfile alone does not say it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
@@ -74,59 +74,6 @@ impl fmt::Display for BuildPlatform {
             Self::Arm64 => "linux/arm64",
         })
     }
-}
-
-/// Makes a newtype of text with one rule.
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident: $is_valid:expr, $rule:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
-        #[schemars(with = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// The name as written.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                let is_valid: fn(&str) -> bool = $is_valid;
-                if is_valid(text) { Ok(Self(text.to_owned())) } else { Err(format!("`{text}` {}", $rule)) }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.pad(&self.0)
-            }
-        }
-    };
-}
-
-named! {
-    /// The name of an `ARG`, or of an environment variable.
-    ArgumentName: is_name, "is not a name: use letters, digits and `_`, not starting with a digit"
-}
-
-named! {
-    /// What a Dockerfile calls a secret by: `RUN --mount=type=secret,id=ID`.
-    SecretId: |text| is_word(text, b"_-."), "is not a secret's id: use letters, digits, `_`, `-` and `.`"
-}
-
-named! {
-    /// What a Dockerfile calls a context by: the name of an image, in lower case.
-    ContextName: |text| is_word(text, b"_-./:") && !text.bytes().any(|byte| byte.is_ascii_uppercase()) && text != "scratch",
-    "is not a name for `FROM`: use lower-case letters, digits, `_`, `-`, `.`, `/` and `:`"
-}
-
-fn is_word(text: &str, more: &[u8]) -> bool {
-    text.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
 }
 
 read_text!(ArgumentName, ContextSource);

@@ -28,7 +28,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 pub use self::environment::{Environment, InvalidVariableName, Strategy, StrategyKind, VariableName};
-pub use self::image_build::{ArgumentName, BuildPlatform, ContextName, ContextSource, ImageBuild, SecretId};
+pub use self::image_build::{BuildPlatform, ContextSource, ImageBuild};
 pub use self::image_policy::{ImagePolicy, ServiceImagePolicy, Severity, Size};
 pub use self::relative_path::{InvalidPath, RelativePath};
 pub use self::schema::schema;

@@ -1,5 +1,6 @@
 //! Text with `${VARIABLE}`s.
 
+use crate::names::is_variable;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -95,13 +96,6 @@ impl Read for Template {
     }
 }
 
-/// Whether a variable can be called this.
-pub(super) fn is_name(text: &str) -> bool {
-    !text.is_empty()
-        && !text.starts_with(|first: char| first.is_ascii_digit())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
 enum Piece<'a> {
     Text(&'a str),
     Variable(Reference<'a>),
@@ -116,7 +110,7 @@ struct Reference<'a> {
 
 impl<'a> Reference<'a> {
     fn name(&self) -> Option<&'a str> {
-        Some(self.content).filter(|content| self.is_closed && is_name(content))
+        Some(self.content).filter(|content| self.is_closed && is_variable(content))
     }
 
     fn unknown(&self, text: &str) -> UnknownVariable {

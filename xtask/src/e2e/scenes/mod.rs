@@ -1,5 +1,6 @@
 //! The scenes of the end-to-end test, in the order in which a team lives through them.
 
+mod building;
 mod cut_off;
 mod deliveries;
 mod operations;
@@ -14,6 +15,7 @@ use crate::process::say;
 
 /// Plays all scenes. Each builds on what the one before left running.
 pub(crate) fn play(stage: &Stage) -> Result<()> {
+    building::play(stage)?;
     for service in SERVICES {
         stage.wait_for(service)?;
         stage.expect_version(service, BOOTSTRAP)?;
