@@ -5,7 +5,7 @@ use std::fmt;
 
 use common::failure::Failure;
 use common::inputs::nearest;
-use common::names::{CommitSha, Digest, RepositoryName, ServiceKey};
+use common::names::{ClusterName, CommitSha, Digest, EnvironmentName, RepositoryName, ServiceKey};
 use monorepo::exclude::Exclusion;
 use monorepo::snapshot::Affected;
 
@@ -32,8 +32,20 @@ pub(crate) struct Plan {
     pub(crate) exclusions: Vec<Exclusion>,
     /// The images that are as they would be built now, and get the head's tag.
     pub(crate) held: Vec<(RepositoryName, Digest)>,
+    /// Where what is affected will go, if the delivery file says so of the branch.
+    pub(crate) destination: Option<Destination>,
     /// What a reader should know, and what stops nothing.
     pub(crate) remarks: Vec<String>,
+}
+
+/// Where a branch is delivered to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Destination {
+    pub(crate) branch: String,
+    /// The commit is not on the branch yet: it is a pull request's.
+    pub(crate) is_proposed: bool,
+    pub(crate) environment: EnvironmentName,
+    pub(crate) cluster: ClusterName,
 }
 
 /// A service, and why it is affected.
@@ -81,6 +93,7 @@ pub(crate) fn plan(config: &Config, mut facts: Facts) -> Result<Plan, Failure> {
     }
     order(&mut services);
     Ok(Plan {
+        destination: destination(config),
         history: config.history().unwrap_or(facts.base.word()),
         head: facts.head,
         base: facts.base,
@@ -93,6 +106,17 @@ pub(crate) fn plan(config: &Config, mut facts: Facts) -> Result<Plan, Failure> {
         held,
         remarks,
     })
+}
+
+/// Where the branch is delivered to that the commit is on, or is proposed for.
+fn destination(config: &Config) -> Option<Destination> {
+    let proposed = config.event.pull_request_base_branch();
+    let own = config.run.reference.as_deref().filter(|_| !config.is_tag && config.event.pull_request().is_none());
+    let branch = proposed.or(own)?;
+    let delivery = config.delivery.as_ref()?;
+    let environment = delivery.for_branch(branch)?;
+    let cluster = delivery.environments.get(&environment)?.cluster.clone();
+    Some(Destination { branch: branch.to_owned(), is_proposed: proposed.is_some(), environment, cluster })
 }
 
 /// The services that were asked about, all of which exist.

@@ -15,7 +15,7 @@ use crate::ACTION;
 use crate::config::Config;
 use crate::effects::{Fate, ImageOutcome, Outcome};
 use crate::history::Base;
-use crate::plan::{Candidate, Plan, differ};
+use crate::plan::{Candidate, Destination, Plan, differ};
 
 /// The jobs that a matrix may have (<https://docs.github.com/en/actions/reference/limits>).
 const JOBS: usize = 256;
@@ -150,6 +150,9 @@ fn summary(plan: &Plan, verdict: &Verdict) -> String {
     let _ = writeln!(text, "{compared}\n");
     let rows: Vec<Vec<String>> = plan.services.iter().map(row).collect();
     text += &table(&["service", "affected", "because"], &rows);
+    if let Some(destination) = plan.destination.as_ref().filter(|_| affected > 0) {
+        let _ = writeln!(text, "\n{}", sentence(destination));
+    }
     if !plan.removed.is_empty() {
         let removed: Vec<String> = plan.removed.iter().map(|key| escape(key)).collect();
         let _ = writeln!(text, "\n**Removed since:** {}", removed.join(", "));
@@ -158,6 +161,16 @@ fn summary(plan: &Plan, verdict: &Verdict) -> String {
         let _ = writeln!(text, "\n*{}*", escape(remark));
     });
     text + &excluded(plan) + &reaching_nothing(plan)
+}
+
+/// Where what is affected will go.
+fn sentence(destination: &Destination) -> String {
+    let Destination { branch, is_proposed, environment, cluster } = destination;
+    let place = format!("{} (cluster {})", code(environment.as_str()), code(cluster.as_str()));
+    match is_proposed {
+        true => format!("Once merged into {}, this is for {place}.", code(branch)),
+        false => format!("What is on {} is for {place}.", code(branch)),
+    }
 }
 
 /// Why files that changed do not reach the service that was asked about.

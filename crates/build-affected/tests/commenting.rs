@@ -11,8 +11,9 @@ fn pull_request(from: &str) -> Stage {
     let mut stage = shop();
     let base = git(&stage, &["rev-parse", "HEAD"]);
     let head = commit(&mut stage, &[("apps/auth/src/main.ts", "2\n")]);
-    let side =
-        |sha: &str, repository: &str| format!(r#"{{ "sha": "{sha}", "repo": {{ "full_name": "{repository}" }} }}"#);
+    let side = |sha: &str, repository: &str| {
+        format!(r#"{{ "sha": "{sha}", "ref": "main", "repo": {{ "full_name": "{repository}" }} }}"#)
+    };
     let payload = format!(
         r#"{{ "pull_request": {{ "number": 1, "base": {}, "head": {} }} }}"#,
         side(&base, "org/shop"),
@@ -39,6 +40,7 @@ async fn a_pull_request_has_one_comment_that_is_kept_up_to_date() {
     let [(author, body)] = &comments(&stage)[..] else { panic!("{:?}", comments(&stage)) };
     assert_eq!(author, "github-actions[bot]");
     assert!(body.contains("1 of 3 services affected"), "{body}");
+    assert!(body.contains("Once merged into `main`, this is for `staging` (cluster `shop`)."), "{body}");
     stage.set("GITHUB_RUN_ATTEMPT", "2");
     run(&stage, &[TOKEN]).await;
     assert_eq!(comments(&stage).len(), 1, "the second run replaced the text of the first");
