@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) base_from: BaseFrom,
     /// The task of Nx or Turborepo that makes what an image holds.
     pub(crate) task: String,
+    /// The targets that a pull request is checked by.
+    pub(crate) checks: Vec<String>,
     /// The service that it is asked of why it is not affected.
     pub(crate) why: Option<ServiceKey>,
     /// The workflow run that this is a step of.
@@ -71,7 +73,7 @@ pub(crate) struct WorkflowRun {
 
 impl Config {
     pub(crate) fn read(inputs: Inputs, edges: &Edges) -> Result<Self, Failure> {
-        let Inputs { common, base, base_from, head, target, why, build, parallel, cache, output } = inputs;
+        let Inputs { common, base, base_from, head, target, checks, why, build, parallel, cache, output } = inputs;
         let scope = Scope::resolve(&common, edges)?;
         let twice = |one: &str, other: &str| {
             Failure::input(format!("the inputs `{one}` and `{other}` say the same thing twice"))
@@ -104,6 +106,7 @@ impl Config {
             base,
             base_from,
             task: target,
+            checks: checks.0,
             why,
             run: WorkflowRun::of(environment),
             github_token: common.github_token,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::{ArgAction, Parser, ValueEnum};
 use common::delivery::RelativePath;
-use common::inputs::{CommonInputs, boolean};
+use common::inputs::{CommonInputs, List, boolean};
 use common::names::ServiceKey;
 
 /// The inputs of `build-affected`. Their comments are the descriptions in `action.yml`.
@@ -27,6 +27,9 @@ pub struct Inputs {
     /// The task of Nx or Turborepo that makes what an image holds. Its inputs say which files of a project count.
     #[arg(long, default_value = "build")]
     pub target: String,
+    /// The targets that the output `checks` is made of, in order.
+    #[arg(long, default_value = "lint, typecheck, test, build")]
+    pub checks: List<String>,
     /// A service: of each file that changed and is not in its image, it is told why. The affected ones are told of in any case.
     #[arg(long)]
     pub why: Option<ServiceKey>,

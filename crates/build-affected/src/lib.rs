@@ -50,6 +50,10 @@ pub const ACTION: Action = Action {
             "projects",
             "The affected projects of the workspace, as a JSON list of `{project, root, targets}`: `targets` are what can be run of it (`lint`, `test`, `build`, …).",
         ),
+        (
+            "checks",
+            "What the affected projects are checked by, as a JSON list of `{target, projects, filters}` for `strategy.matrix`: `projects` are those that have the target, as `nx run-many --projects` takes them, `filters` the same as `pnpm run` and `turbo run` take them. `[]` if there is none: guard the job.",
+        ),
         ("removed", "The services that the base had and the commit has no more, as a JSON list."),
         ("has-changes", "`true` if a service is affected, else `false`."),
         ("base", "The commit that was compared with; blank if there was none, and every service is affected."),

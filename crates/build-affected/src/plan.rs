@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     /// The services that were asked about, in order.
     pub(crate) services: Vec<Candidate>,
     pub(crate) projects: Vec<Affected>,
+    /// The targets that the affected projects are checked by, each with those that have it.
+    pub(crate) checks: Vec<(String, Vec<String>)>,
     pub(crate) removed: Vec<String>,
     /// How many files differ, and those of them that reach no service at all.
     pub(crate) changed: usize,
@@ -98,6 +100,7 @@ pub(crate) fn plan(config: &Config, mut facts: Facts) -> Result<Plan, Failure> {
         head: facts.head,
         base: facts.base,
         services,
+        checks: checks(&config.checks, &facts.projects),
         projects: facts.projects,
         removed: facts.removed,
         changed: facts.changed,
@@ -106,6 +109,16 @@ pub(crate) fn plan(config: &Config, mut facts: Facts) -> Result<Plan, Failure> {
         held,
         remarks,
     })
+}
+
+/// The targets that a project has, each with all projects that have it.
+fn checks(targets: &[String], projects: &[Affected]) -> Vec<(String, Vec<String>)> {
+    let having = |target: &String| {
+        let having = projects.iter().filter(|project| project.targets.contains(target));
+        having.map(|project| project.name.clone()).collect::<Vec<_>>()
+    };
+    let checks = targets.iter().map(|target| (target.clone(), having(target)));
+    checks.filter(|(_, projects)| !projects.is_empty()).collect()
 }
 
 /// Where the branch is delivered to that the commit is on, or is proposed for.

@@ -71,6 +71,7 @@ fn report(plan: &Plan, result: &'static str, verdict: Verdict, images: Map<Strin
             ("matrix", matrix(plan).to_string()),
             ("shards", shards(&services).to_string()),
             ("projects", json!(plan.projects.iter().map(project).collect::<Vec<_>>()).to_string()),
+            ("checks", json!(plan.checks.iter().map(check).collect::<Vec<_>>()).to_string()),
             ("removed", json!(plan.removed).to_string()),
             ("has-changes", (!services.is_empty()).to_string()),
             ("base", base.to_owned()),
@@ -103,6 +104,11 @@ fn as_json(candidate: &Candidate) -> Value {
 fn project(project: &Affected) -> Value {
     let root = if project.root.is_empty() { "." } else { &project.root };
     json!({ "project": project.name, "root": root, "targets": project.targets })
+}
+
+fn check((target, projects): &(String, Vec<String>)) -> Value {
+    let filters: Vec<String> = projects.iter().map(|project| format!("--filter={project}")).collect();
+    json!({ "target": target, "projects": projects.join(","), "filters": filters.join(" ") })
 }
 
 fn matrix(plan: &Plan) -> Value {

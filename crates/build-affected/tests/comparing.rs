@@ -239,3 +239,31 @@ async fn a_service_asks_why_it_is_not_affected() {
     assert_snapshot!("why_not_log", ran.log);
     assert_snapshot!("why_not_summary", ran.summary);
 }
+
+#[tokio::test]
+async fn the_affected_projects_are_checked_by_the_targets_that_they_have() {
+    let files = [
+        ("package.json", r#"{ "name": "shop", "workspaces": ["apps/*", "libs/*"] }"#),
+        (
+            "apps/auth/package.json",
+            r#"{ "name": "auth", "dependencies": { "core": "*" }, "scripts": { "test": "x", "build": "x", "start": "x" } }"#,
+        ),
+        ("apps/auth/Dockerfile", DOCKERFILE),
+        ("libs/core/package.json", r#"{ "name": "core", "scripts": { "test": "x", "lint": "x" } }"#),
+        ("libs/other/package.json", r#"{ "name": "other", "scripts": { "test": "x", "typecheck": "x" } }"#),
+    ];
+    let checks = async |change: &[(&str, &str)], inputs: &[(&str, &str)]| {
+        let mut stage = repository(&files);
+        commit(&mut stage, change);
+        run(&stage, inputs).await.output("checks").to_owned()
+    };
+    assert_eq!(
+        checks(&[("libs/core/index.ts", "1\n")], &[]).await,
+        r#"[{"target":"lint","projects":"core","filters":"--filter=core"},{"target":"test","projects":"auth,core","filters":"--filter=auth --filter=core"},{"target":"build","projects":"auth","filters":"--filter=auth"}]"#
+    );
+    assert_eq!(
+        checks(&[("libs/core/index.ts", "1\n")], &[("checks", "start, e2e")]).await,
+        r#"[{"target":"start","projects":"auth","filters":"--filter=auth"}]"#
+    );
+    assert_eq!(checks(&[("README.md", "1\n")], &[]).await, "[]");
+}
