@@ -7,6 +7,7 @@ mod e2e;
 mod image;
 mod poll;
 mod process;
+mod release;
 mod tools;
 
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ enum Task {
     },
     /// Lay out the files of the container image below target/rootfs.
     Rootfs,
+    /// Write the tree that a release's tag points to: the actions with their image by digest, and the reusable workflows.
+    ReleaseTree(release::Release),
     /// Build the container image from binaries that are compiled here.
     Image,
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Task::E2e { quick } => e2e::run(if quick { Build::Quick } else { Build::Shipped }),
         Task::Bench { races } => bench::run(&races),
         Task::Rootfs => image::rootfs(Build::Shipped).map(|rootfs| process::say(rootfs.display())),
+        Task::ReleaseTree(release) => release.write(),
         Task::Image => docker::require().and_then(|()| image::image(Build::Shipped)),
     };
     match outcome {
