@@ -6,10 +6,10 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::process::{Run, cargo, program, root, say, target};
-use crate::tools;
+use crate::{policies, snippets, tools};
 
 /// How a step that did not fail ended.
-enum Passed {
+pub(crate) enum Passed {
     Checked,
     /// Not checked, and why.
     Skipped(String),
@@ -18,14 +18,16 @@ enum Passed {
 /// A step writes what it has to say to the file and fails with its end.
 type Step = fn(&Path) -> Result<Passed>;
 
-const STEPS: [(&str, Step); 8] = [
+const STEPS: [(&str, Step); 10] = [
     ("fmt", fmt),
     ("clippy", clippy),
     ("doc", doc),
     ("deny", deny),
     ("advisories", advisories),
     ("generated", generated),
+    ("policies", policies),
     ("actionlint", actionlint),
+    ("snippets", snippets),
     ("zizmor", zizmor),
 ];
 
@@ -89,15 +91,30 @@ fn generated(log: &Path) -> Result<Passed> {
     Ok(Passed::Checked)
 }
 
+fn policies(_log: &Path) -> Result<Passed> {
+    policies::check()
+}
+
 fn actionlint(log: &Path) -> Result<Passed> {
+    lint(log, workflows()?, &[])
+}
+
+/// What the documentation shows is a part of a workflow: the jobs that come before are in another.
+fn snippets(log: &Path) -> Result<Passed> {
+    let elsewhere =
+        ["needs job \"[a-z-]+\" which does not exist", "property \"[a-z-]+\" is not defined in object type {}"];
+    lint(log, snippets::write()?, &elsewhere)
+}
+
+fn lint(log: &Path, files: Vec<PathBuf>, ignored: &[&str]) -> Result<Passed> {
     // Its optional companions are switched off, so that the verdict does not depend on what a machine happens to have.
     let plain = ["-no-color", "-shellcheck=", "-pyflakes="];
     // It looks for an image's entry points beside action.yml, and does not know the queue of 2026-05
     // (https://github.blog/changelog/2026-05-07-github-actions-concurrency-groups-now-allow-larger-queues).
-    let ignored =
+    let always =
         ["it is specified at \"(post-)?entrypoint\" key", "unexpected key \"queue\" for \"concurrency\" section"];
-    let ignored = ignored.iter().flat_map(|ignored| ["-ignore", ignored]);
-    program(tools::actionlint()?).args(plain).args(ignored).args(workflows()?).log(log)?;
+    let ignored = always.iter().chain(ignored).flat_map(|ignored| ["-ignore", ignored]);
+    program(tools::actionlint()?).args(plain).args(ignored).args(files).log(log)?;
     Ok(Passed::Checked)
 }
 

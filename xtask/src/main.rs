@@ -5,9 +5,11 @@ mod check;
 mod docker;
 mod e2e;
 mod image;
+mod policies;
 mod poll;
 mod process;
 mod release;
+mod snippets;
 mod tools;
 
 use std::process::ExitCode;

@@ -78,6 +78,7 @@ impl Shop {
             target: None,
             arguments: BTreeMap::new(),
             images: BTreeMap::new(),
+            contexts: std::collections::BTreeSet::new(),
             secrets: BTreeMap::new(),
             labels: labels(service, content, revision),
             platform: None,

@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "a test's furniture has nobody to tell but the test")]
 
 mod line;
+mod permissions;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -170,7 +171,9 @@ impl Stage {
         let last = Last { inputs: inputs.clone(), state: step.file("GITHUB_STATE") };
         *self.last.lock().expect("no panic while keeping") = Some(last);
         let edges = self.between(self.variables(&step, inputs), &self.stop, &step.page);
+        let asked = self.world.calls().len();
         let exit_code = common::perform(action, &edges, run).await;
+        permissions::check(action, &self.world, asked);
         step.ran(exit_code)
     }
 
@@ -185,7 +188,9 @@ impl Stage {
         let variables = self.variables(&step, last.inputs.into_iter().chain(state).collect());
         // The signal that ended the main step is not sent to this one.
         let (_stopper, stop) = Stop::new();
+        let asked = self.world.calls().len();
         let exit_code = common::perform_post(action, &self.between(variables, &stop, &step.page), post).await;
+        permissions::check(action, &self.world, asked);
         step.ran(exit_code)
     }
 
