@@ -50,6 +50,7 @@ pub(crate) fn rootfs(build: Build) -> Result<PathBuf> {
     if rootfs.exists() {
         std::fs::remove_dir_all(&rootfs).with_context(|| format!("cannot clear {}", rootfs.display()))?;
     }
+    check_machine(&binaries.join(PROGRAM))?;
     copy(&binaries.join(PROGRAM), &rootfs.join(PROGRAM))?;
     for name in ACTIONS.into_iter().chain(POSTS) {
         let link = rootfs.join(name);
@@ -94,8 +95,42 @@ pub(crate) fn architecture() -> Result<&'static str> {
     }
 }
 
+/// An image whose index says arm64 and whose program is not has been published before, by others: the program itself tells
+/// (`e_machine` of the ELF header, <https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html>).
+fn check_machine(program: &Path) -> Result<()> {
+    let bytes = std::fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let machine = match bytes.get(..20) {
+        Some([0x7f, b'E', b'L', b'F', .., 0x3e, 0]) => "amd64",
+        Some([0x7f, b'E', b'L', b'F', .., 0xb7, 0]) => "arm64",
+        _ => "something else",
+    };
+    let wanted = architecture()?;
+    if machine != wanted {
+        bail!("{} is a program for {machine}, and the image is one for {wanted}", program.display());
+    }
+    Ok(())
+}
+
 fn copy(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to.parent().unwrap_or(root()))?;
     std::fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_for_another_machine_is_no_part_of_the_image() {
+        check_machine(&std::env::current_exe().unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("program");
+        let mut header = [0u8; 64];
+        header[..4].copy_from_slice(b"\x7fELF");
+        header[18] = if architecture().unwrap() == "amd64" { 0xb7 } else { 0x3e };
+        std::fs::write(&other, header).unwrap();
+        let told = check_machine(&other).unwrap_err().to_string();
+        assert!(told.contains("is a program for a"), "{told}");
+    }
 }
