@@ -56,12 +56,22 @@ fn install() -> Result<()> {
     }
     require_root("installing Docker").context(remedy)?;
     say("installs Docker with apt-get (docker.io)");
+    debian_package("docker.io")
+}
+
+/// Installs a package of Debian or Ubuntu.
+pub(crate) fn debian_package(name: &str) -> Result<()> {
     let log = target().join("e2e/apt-get.log");
     program("apt-get").arg("update").log(&log)?;
     program("apt-get")
         .env("DEBIAN_FRONTEND", "noninteractive")
-        .args(["install", "--yes", "--no-install-recommends", "docker.io"])
+        .args(["install", "--yes", "--no-install-recommends", name])
         .log(&log)
+}
+
+/// Whether the engine has an image of this name.
+pub(crate) fn has_image(name: &str) -> Result<bool> {
+    Ok(!program("docker").args(["images", "--quiet", name]).read()?.trim().is_empty())
 }
 
 /// Starts the engine itself where no service manager does, as in a container.

@@ -36,6 +36,12 @@ pub(crate) struct Release {
 }
 
 impl Release {
+    /// A release of the suite itself.
+    pub(crate) fn new(directory: &Path, image: &str, version: &str) -> Self {
+        let (directory, repository) = (directory.to_owned(), "org/actions".to_owned());
+        Self { directory, image: image.to_owned(), version: version.to_owned(), repository }
+    }
+
     /// Writes the tree.
     pub(crate) fn write(&self) -> Result<()> {
         self.check()?;
@@ -132,12 +138,7 @@ mod tests {
     use super::*;
 
     fn release(directory: &Path) -> Release {
-        Release {
-            directory: directory.to_owned(),
-            image: format!("ghcr.io/org/actions@sha256:{}", "a".repeat(64)),
-            version: "v1.2.3".to_owned(),
-            repository: "org/actions".to_owned(),
-        }
+        Release::new(directory, &format!("ghcr.io/org/actions@sha256:{}", "a".repeat(64)), "v1.2.3")
     }
 
     #[test]

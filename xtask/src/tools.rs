@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::process::{Run, cargo, is_installed, program, say, target};
 
 const REQUIREMENTS: &str = include_str!("requirements.txt");
+const ACT: &str = "0.2.87";
 const ACTIONLINT: &str = "1.7.12";
 const CARGO_DENY: &str = "0.20.2";
 
@@ -40,16 +41,23 @@ pub(crate) fn python(name: &str) -> Result<PathBuf> {
 
 /// Lints workflows. <https://github.com/rhysd/actionlint>
 pub(crate) fn actionlint() -> Result<PathBuf> {
-    let binary = folder().join(format!("actionlint-{ACTIONLINT}/actionlint"));
+    of_go("actionlint", ACTIONLINT, "github.com/rhysd/actionlint/cmd/actionlint")
+}
+
+/// Runs workflows on this machine. <https://nektosact.com>
+pub(crate) fn act() -> Result<PathBuf> {
+    of_go("act", ACT, "github.com/nektos/act")
+}
+
+/// A program that is installed with Go.
+fn of_go(name: &str, version: &str, package: &str) -> Result<PathBuf> {
+    let binary = folder().join(format!("{name}-{version}/{name}"));
     if !binary.is_file() {
         if !is_installed("go") {
-            bail!("actionlint {ACTIONLINT} is installed with Go, which is missing; install Go 1.24 or newer");
+            bail!("{name} {version} is installed with Go, which is missing; install Go 1.24 or newer");
         }
-        say(format!("installs actionlint {ACTIONLINT}"));
-        program("go")
-            .env("GOBIN", directory(&binary))
-            .args(["install", &format!("github.com/rhysd/actionlint/cmd/actionlint@v{ACTIONLINT}")])
-            .read()?;
+        say(format!("installs {name} {version}"));
+        program("go").env("GOBIN", directory(&binary)).args(["install", &format!("{package}@v{version}")]).read()?;
     }
     Ok(binary)
 }

@@ -13,7 +13,7 @@ use truth::{Answer, Estate, Repository, Scenario, Shape, Tool};
 
 use super::{Gauge, median};
 use crate::image::{self, Build};
-use crate::process::{program, say, target};
+use crate::process::{Run, program, say, target};
 
 /// How many projects the repositories have.
 const SIZES: [usize; 3] = [10, 200, 2000];
@@ -37,6 +37,7 @@ pub(super) fn run() -> Result<()> {
     for size in SIZES {
         let directory = tempfile::tempdir()?;
         let repository = Estate::new(Shape::of(Tool::Nx, size)).with_races().write(directory.path())?;
+        pack(&repository)?;
         for scenario in &repository.scenarios {
             for contestant in &contestants {
                 let Measured { walls, memory, answer } = contestant.race(&repository, scenario, &gauge)?;
@@ -53,6 +54,12 @@ pub(super) fn run() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Packs a repository as a server does for a clone: what made it stores each file as what differs from the one before.
+fn pack(repository: &Repository) -> Result<()> {
+    let mut git = program("git");
+    git.current_dir(&repository.path).args(["repack", "-a", "-d", "-f", "--quiet"]).read().map(drop)
 }
 
 /// Who says what is affected.

@@ -24,14 +24,7 @@ pub(crate) fn create(aws: &Ministack, binary: &Path, folder: &Path) -> Result<()
     aws.iam("CreateRole", &role, "Arn")?;
     let image = build_bootstrap_image(binary, folder)?;
     for service in SERVICES {
-        aws.json(
-            "ecr",
-            "AmazonEC2ContainerRegistry_V20150921.CreateRepository",
-            &json!({
-                "repositoryName": format!("payments/{service}"),
-                "imageTagMutability": "IMMUTABLE",
-            }),
-        )?;
+        create_repository(aws, &format!("payments/{service}"))?;
         aws.json("logs", "Logs_20140328.CreateLogGroup", &json!({ "logGroupName": format!("/ecs/{service}") }))?;
         let bootstrap = format!("{}/payments/{service}:{BOOTSTRAP}", registry_name::host());
         program("docker").args(["tag", &image, &bootstrap]).read()?;
@@ -39,6 +32,11 @@ pub(crate) fn create(aws: &Ministack, binary: &Path, folder: &Path) -> Result<()
         create_service(aws, service, &bootstrap)?;
     }
     Ok(())
+}
+
+pub(crate) fn create_repository(aws: &Ministack, name: &str) -> Result<()> {
+    let request = json!({ "repositoryName": name, "imageTagMutability": "IMMUTABLE" });
+    aws.json("ecr", "AmazonEC2ContainerRegistry_V20150921.CreateRepository", &request).map(drop)
 }
 
 pub(crate) fn cluster() -> String {
@@ -59,7 +57,7 @@ fn build_bootstrap_image(binary: &Path, folder: &Path) -> Result<String> {
 }
 
 /// Pushes with credentials of its own, so that the test leaves the person's `docker login` alone. ministack takes any.
-fn push(image: &str, folder: &Path) -> Result<()> {
+pub(crate) fn push(image: &str, folder: &Path) -> Result<()> {
     let configuration = folder.join("docker");
     std::fs::create_dir_all(&configuration)?;
     let login = json!({ "auths": { registry_name::host(): { "auth": "QVdTOmFueQ==" } } });

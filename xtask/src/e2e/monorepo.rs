@@ -71,6 +71,11 @@ impl Monorepo {
         Ok(repository)
     }
 
+    /// Says where the repository is on the web.
+    pub(crate) fn remote(&self, url: &str) -> Result<()> {
+        self.git(&["remote", "add", "origin", url]).map(drop)
+    }
+
     /// Writes a file into a service's image.
     pub(crate) fn write_into_image(&self, service: &str, file: &str, text: &str) -> Result<()> {
         self.write(&format!("apps/{service}/rootfs/{file}"), text)

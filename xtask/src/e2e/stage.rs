@@ -13,7 +13,7 @@ use super::registry_name::RegistryName;
 use super::runner::{self, Job};
 use super::workflow::Workflow;
 use super::{infrastructure, registry_name};
-use crate::process::{say, target};
+use crate::process::{Run, program, say, target};
 use crate::{docker, image, poll};
 
 /// Everything that a scene needs. Fields are dropped in order: the emulator before the name that it serves.
@@ -73,6 +73,22 @@ impl Stage {
             token: String::new(),
         };
         Ok(Workflow::of(job))
+    }
+
+    /// The certificate of the registry.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.registry.certificate()
+    }
+
+    /// Pushes the suite's image into the registry, as a release does. Answers it by digest.
+    pub(crate) fn push_suite(&self, version: &str) -> Result<String> {
+        let image = format!("{}/delivery/suite:{version}", registry_name::host());
+        infrastructure::create_repository(&self.aws, "delivery/suite")?;
+        program("docker").args(["tag", image::TAG, &image]).read()?;
+        infrastructure::push(&image, &self.folder)?;
+        let digest =
+            program("docker").args(["image", "inspect", "--format", "{{index .RepoDigests 0}}", &image]).read()?;
+        Ok(digest.trim().to_owned())
     }
 
     /// Where another repository may lie.

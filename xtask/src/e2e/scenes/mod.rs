@@ -4,6 +4,7 @@ mod building;
 mod cut_off;
 mod deliveries;
 mod operations;
+mod workflows;
 
 use anyhow::{Context, Result, bail};
 
@@ -31,7 +32,8 @@ pub(crate) fn play(stage: &Stage) -> Result<()> {
     operations::back_to_the_release_before(stage, [&first, &second, &first])?;
     operations::more_tasks(stage)?;
     operations::tasks_start_anew(stage, &second)?;
-    operations::how_the_last_deployments_ended(stage)
+    operations::how_the_last_deployments_ended(stage)?;
+    workflows::play(stage, [&first, &second, &first])
 }
 
 /// The first two steps of every delivery. Answers the affected services as the next step gets them.

@@ -1,0 +1,191 @@
+//! A consumer's workflows, run by `act` (<https://nektosact.com>): ten lines that call the reusable ones of a release, whose
+//! actions are containers from a registry, by digest.
+//!
+//! act runs jobs, matrices, outputs and container actions as GitHub does. It knows nothing of concurrency, environments and
+//! their reviewers, permissions and OpenID Connect: of those only what the linters say is known here.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::open;
+use crate::e2e::monorepo::{BILLING, BROKEN_SERVICE, SERVICES};
+use crate::e2e::stage::{Stage, credentials, forget_local_images};
+use crate::process::{Run, create, is_installed, program, say, target};
+use crate::release::Release;
+use crate::{docker, tools};
+
+const VERSION: &str = "v1.0.0";
+const RUNNER: &str = "delivery-runner:bookworm";
+
+const DELIVER: &str = "name: deliver
+on:
+  push:
+    branches: [main]
+jobs:
+  deliver:
+    uses: org/actions/.github/workflows/deliver.yml@v1
+    permissions: { contents: read, id-token: write, deployments: write }
+    with:
+      environment: production
+  told:
+    needs: deliver
+    runs-on: ubuntu-24.04
+    steps:
+      - run: echo \"delivered $SERVICES ($RESULT, $HEALTH)\"
+        env:
+          SERVICES: ${{ needs.deliver.outputs.services }}
+          RESULT: ${{ needs.deliver.outputs.result }}
+          HEALTH: ${{ needs.deliver.outputs.health }}
+";
+
+const OPERATE: &str = "name: operate
+on:
+  workflow_dispatch:
+    inputs:
+      operation: { type: string, required: true }
+jobs:
+  operate:
+    uses: org/actions/.github/workflows/operate.yml@v1
+    permissions: { contents: read, id-token: write, deployments: write }
+    with:
+      operation: ${{ inputs.operation }}
+      environment: production
+";
+
+/// A push that delivers, a bad version that goes back, and two dispatches. `before` is what each service runs.
+pub(super) fn play(stage: &Stage, before: [&str; 3]) -> Result<()> {
+    let act = Act::set_up(stage)?;
+    open("a consumer's workflow delivers a push");
+    stage.repository.write(".github/workflows/deliver.yml", DELIVER)?;
+    stage.repository.write(".github/workflows/operate.yml", OPERATE)?;
+    // Whoever has no checkout of the runner's needs the certificate of the registry, which is of this machine alone.
+    std::fs::copy(stage.certificate(), stage.repository.path.join(CERTIFICATE))?;
+    stage.repository.write_into_image(BILLING, "about.txt", "delivered by a workflow\n")?;
+    let commit = stage.repository.commit("billing, by a workflow")?;
+    let log = act.run("push", &[])?.good()?;
+    expect(&log, &format!("delivered [\"{BILLING}\"] (deployed, healthy)"))?;
+    let [auth, _, checkout] = before;
+    let expected = [auth, &commit, checkout];
+    SERVICES.iter().zip(expected).try_for_each(|(service, version)| stage.expect_version(service, version))?;
+
+    open("a consumer's workflow with a bad version");
+    forget_local_images("*")?;
+    stage.repository.write_into_image(BILLING, BROKEN_SERVICE, "crash\n")?;
+    stage.repository.commit("billing: a version that crashes")?;
+    let log = act.run("push", &[])?.bad()?;
+    expect(&log, "::error title=ecs-deploy::")?;
+    SERVICES.iter().zip(expected).try_for_each(|(service, version)| stage.expect_version(service, version))?;
+    stage.repository.remove_from_image(BILLING, BROKEN_SERVICE)?;
+
+    open("a release manager's dispatches");
+    for (operation, words) in [("restart", "result=deployed"), ("explain", "result=")] {
+        let log = act.run("workflow_dispatch", &[("operation", operation)])?.good()?;
+        expect(&log, words)?;
+    }
+    SERVICES.iter().zip(expected).try_for_each(|(service, version)| stage.expect_version(service, version))
+}
+
+/// Where the registry's certificate lies in the consumer's repository.
+const CERTIFICATE: &str = "registry.pem";
+
+/// `act`, and the release that it takes the suite from.
+struct Act<'a> {
+    stage: &'a Stage,
+    program: PathBuf,
+    tree: PathBuf,
+}
+
+/// How a run ended, and what it said.
+struct Ended {
+    is_good: bool,
+    log: String,
+}
+
+impl<'a> Act<'a> {
+    fn set_up(stage: &'a Stage) -> Result<Self> {
+        let program = tools::act()?;
+        runner_image()?;
+        let tree = target().join("e2e/release");
+        if tree.exists() {
+            std::fs::remove_dir_all(&tree).with_context(|| format!("cannot clear {}", tree.display()))?;
+        }
+        Release::new(&tree, &stage.push_suite(VERSION)?, VERSION).write()?;
+        for name in crate::release::WORKFLOWS {
+            without_what_act_does_not_know(&tree.join(format!(".github/workflows/{name}.yml")))?;
+        }
+        stage.repository.remote("https://github.com/payments/payments")?;
+        Ok(Self { stage, program, tree })
+    }
+
+    fn run(&self, event: &str, inputs: &[(&str, &str)]) -> Result<Ended> {
+        let repository = &self.stage.repository.path;
+        let file = target().join(format!("e2e/act-{event}.log"));
+        let mut act = program(&self.program);
+        act.current_dir(repository).arg(event).args(["--platform", &format!("ubuntu-24.04={RUNNER}")]);
+        let workflow = if event == "push" { "deliver" } else { "operate" };
+        act.args(["--workflows", &format!(".github/workflows/{workflow}.yml")]);
+        act.args(["--pull=false", "--action-offline-mode", "--rm", "--secret", "GITHUB_TOKEN="]);
+        for version in ["v1", VERSION] {
+            act.arg("--local-repository").arg(format!("org/actions@{version}={}", self.tree.display()));
+        }
+        let certificate = repository.join(CERTIFICATE).display().to_string();
+        let environment = credentials().into_iter().chain([("AWS_CA_BUNDLE".to_owned(), certificate)]);
+        act.args(environment.flat_map(|(name, value)| ["--env".to_owned(), format!("{name}={value}")]));
+        act.args(inputs.iter().flat_map(|(name, value)| ["--input".to_owned(), format!("{name}={value}")]));
+        let output = create(&file)?;
+        let status = act.stdout(output.try_clone()?).stderr(output).status().context("cannot start act")?;
+        Ok(Ended { is_good: status.success(), log: std::fs::read_to_string(&file)? })
+    }
+}
+
+impl Ended {
+    fn good(self) -> Result<String> {
+        if self.is_good { Ok(self.log) } else { bail!("the workflow failed:\n{}", self.log) }
+    }
+
+    fn bad(self) -> Result<String> {
+        if self.is_good { bail!("the workflow did not fail:\n{}", self.log) } else { Ok(self.log) }
+    }
+}
+
+fn expect(log: &str, words: &str) -> Result<()> {
+    if !log.contains(words) {
+        bail!("the workflow does not say `{words}`:\n{log}");
+    }
+    say(format!("  says: {words}"));
+    Ok(())
+}
+
+/// act holds workflows against a description that is older than these two keys.
+fn without_what_act_does_not_know(workflow: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(workflow)?;
+    let is_known = |line: &&str| !matches!(line.trim(), "queue: max" | "deployment: false");
+    let known: String = text.lines().filter(is_known).map(|line| format!("{line}\n")).collect();
+    Ok(std::fs::write(workflow, known)?)
+}
+
+/// What jobs run in: Debian with git and Node, for no image can be had from GitHub's.
+fn runner_image() -> Result<()> {
+    if docker::has_image(RUNNER)? {
+        return Ok(());
+    }
+    let root = target().join("e2e/runner-root");
+    say("  makes an image for the jobs, once (some minutes)");
+    if root.exists() {
+        std::fs::remove_dir_all(&root).with_context(|| format!("cannot clear {}", root.display()))?;
+    }
+    if !is_installed("debootstrap") {
+        docker::debian_package("debootstrap")?;
+    }
+    program("debootstrap")
+        .args(["--variant=minbase", "--include=nodejs,git,ca-certificates", "bookworm"])
+        .arg(&root)
+        .arg("https://deb.debian.org/debian")
+        .log(&target().join("e2e/debootstrap.log"))?;
+    let archive = target().join("e2e/runner.tar");
+    program("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg(".").read()?;
+    program("docker").arg("import").arg(&archive).arg(RUNNER).read()?;
+    std::fs::remove_file(&archive)?;
+    std::fs::remove_dir_all(&root).with_context(|| format!("cannot remove {}", root.display()))
+}
