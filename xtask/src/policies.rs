@@ -8,10 +8,11 @@ use crate::image::ACTIONS;
 use crate::process::{root, target};
 
 /// What AWS asks for behind calls that have another name.
-const BEHIND: [(&str, &str); 6] = [
+const BEHIND: [(&str, &str); 7] = [
     ("iam:PassRole", "to register a task definition with a role, and to run one"),
     ("ecs:TagResource", "to register a task definition with tags"),
     ("kms:Decrypt", "to read what a customer's key encrypts"),
+    ("ecr:BatchCheckLayerAvailability", "to push over the registry's own protocol"),
     ("ecr:InitiateLayerUpload", "to push over the registry's own protocol"),
     ("ecr:UploadLayerPart", "to push over the registry's own protocol"),
     ("ecr:CompleteLayerUpload", "to push over the registry's own protocol"),

@@ -4,6 +4,7 @@ mod building;
 mod cut_off;
 mod deliveries;
 mod operations;
+mod releasing;
 mod workflows;
 
 use anyhow::{Context, Result, bail};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::open;
+use super::{open, releasing};
 use crate::e2e::monorepo::{BILLING, BROKEN_SERVICE, SERVICES};
 use crate::e2e::stage::{Stage, credentials, forget_local_images};
 use crate::process::{Run, create, is_installed, program, say, target};
@@ -55,7 +55,9 @@ jobs:
 
 /// A push that delivers, a bad version that goes back, and two dispatches. `before` is what each service runs.
 pub(super) fn play(stage: &Stage, before: [&str; 3]) -> Result<()> {
-    let act = Act::set_up(stage)?;
+    let image = stage.push_suite(VERSION)?;
+    releasing::play(&image)?;
+    let act = Act::set_up(stage, &image)?;
     open("a consumer's workflow delivers a push");
     stage.repository.write(".github/workflows/deliver.yml", DELIVER)?;
     stage.repository.write(".github/workflows/operate.yml", OPERATE)?;
@@ -103,14 +105,14 @@ struct Ended {
 }
 
 impl<'a> Act<'a> {
-    fn set_up(stage: &'a Stage) -> Result<Self> {
+    fn set_up(stage: &'a Stage, image: &str) -> Result<Self> {
         let program = tools::act()?;
         runner_image()?;
         let tree = target().join("e2e/release");
         if tree.exists() {
             std::fs::remove_dir_all(&tree).with_context(|| format!("cannot clear {}", tree.display()))?;
         }
-        Release::new(&tree, &stage.push_suite(VERSION)?, VERSION).write()?;
+        Release::new(&tree, image, VERSION).write()?;
         for name in crate::release::WORKFLOWS {
             without_what_act_does_not_know(&tree.join(format!(".github/workflows/{name}.yml")))?;
         }
