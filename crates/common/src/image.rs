@@ -61,7 +61,8 @@ impl ImageSource {
         let (Self::Commit { repository, .. } | Self::Digest { repository, .. }) = self else {
             return Ok(FoundImage::NotAsked);
         };
-        let Some(uri) = ecr.repository_uri(repository).await? else { return Ok(FoundImage::NoRepository) };
+        let Some(found) = ecr.repository(repository).await? else { return Ok(FoundImage::NoRepository) };
+        let uri = found.uri;
         let found = match self {
             Self::Commit { commit, .. } => {
                 let tag = commit.as_str().parse().map_err(Failure::bug)?;

@@ -1,5 +1,6 @@
 //! Names that resources go by. A value that names a resource is checked once, at the edge, and is never a bare `String` after.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,11 +13,11 @@ use serde::{Deserialize, Serialize};
 pub struct InvalidName {
     text: String,
     what: &'static str,
-    rule: &'static str,
+    rule: Cow<'static, str>,
 }
 
 macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident: $what:literal, $rule:literal, $valid:expr;)+) => {$(
+    ($($(#[$doc:meta])* $name:ident: $what:literal, $rule:literal, $valid:expr $(, instead $instead:expr)?;)+) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
@@ -38,7 +39,9 @@ macro_rules! names {
                 if valid(text) {
                     Ok(Self(text.to_owned()))
                 } else {
-                    Err(InvalidName { text: text.to_owned(), what: $what, rule: $rule })
+                    let rule = Cow::Borrowed($rule);
+                    $(let rule = ($instead)(text).map_or(rule, |name: String| Cow::Owned(format!("write `{name}`")));)?
+                    Err(InvalidName { text: text.to_owned(), what: $what, rule })
                 }
             }
         }
@@ -87,7 +90,7 @@ names! {
     /// An ECR repository's name, without the registry's host
     /// (<https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html>).
     RepositoryName: "an ECR repository name",
-        "use lower-case letters, digits, `.`, `_`, `-` and `/`, from 2 to 256, without the registry's host and without a tag", repository;
+        "use lower-case letters, digits, `.`, `_`, `-` and `/`, from 2 to 256, without the registry's host and without a tag", repository, instead named_by_address;
     /// An image tag (OCI distribution specification, "Pulling manifests").
     Tag: "an image tag", "use letters, digits, `_`, `.` and `-`, at most 128, not starting with `.` or `-`", tag;
     /// An AWS region.
@@ -226,6 +229,15 @@ fn repository(text: &str) -> bool {
         && !text.split('/').next().is_some_and(|host| host.contains(".dkr.ecr.") || host == "localhost")
 }
 
+/// The repository's name in an address, `host/name:tag`: many have one at hand, and AWS's own tools ask now for this, now for that
+/// (<https://github.com/aws-actions/amazon-ecr-login/issues/202>).
+fn named_by_address(text: &str) -> Option<String> {
+    let text = text.strip_prefix("https://").unwrap_or(text);
+    let (host, path) = text.split_once('/').filter(|(host, _)| host.contains(['.', ':'])).unwrap_or(("", text));
+    let name = path.split(['@', ':']).next().unwrap_or_default();
+    ((!host.is_empty() || name != path) && repository(name)).then(|| name.to_owned())
+}
+
 fn tag(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && !text.starts_with(['.', '-'])
@@ -295,6 +307,17 @@ mod tests {
     fn an_invalid_name_says_what_would_be_valid() {
         let error = "a1b2c3d".parse::<CommitSha>().unwrap_err();
         assert_eq!(error.to_string(), "`a1b2c3d` is not a commit: use the full 40 hexadecimal digits");
+    }
+
+    #[test]
+    fn who_gives_a_repository_s_address_is_told_its_name() {
+        let told = |text: &str| text.parse::<RepositoryName>().unwrap_err().to_string();
+        let host = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
+        for address in [format!("{host}/shop/auth"), format!("https://{host}/shop/auth:v1"), "shop/auth:latest".into()]
+        {
+            assert_eq!(told(&address), format!("`{address}` is not an ECR repository name: write `shop/auth`"));
+        }
+        assert!(told("Shop").ends_with("without the registry's host and without a tag"));
     }
 
     #[test]

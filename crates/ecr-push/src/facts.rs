@@ -1,12 +1,17 @@
 //! What the registry and the engine have, before anything is done. Reads only. An engine is asked for where it is needed, and
-//! where it happens to be there: an image that is in the registry needs none.
+//! where it happens to be there: an image that is in the registry needs none. What a repository is like is read where
+//! something is to be pushed.
 
-use common::aws::{Aws, Image, Manifest};
-use common::docker::{Docker, LocalImage};
+use std::collections::BTreeMap;
+
+use common::aws::{Aws, Image, Manifest, RegistryScanning, Repository};
+use common::docker::{Docker, Examined, LocalImage};
 use common::edges::Edges;
 use common::failure::Failure;
-use common::names::RepositoryName;
-use futures_util::future::try_join_all;
+use common::names::{RepositoryName, Tag};
+use futures_util::future::{try_join, try_join_all};
+use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::config::{Config, Target};
 
@@ -16,54 +21,112 @@ pub(crate) struct Facts {
     pub(crate) targets: Vec<(Target, TargetFacts)>,
     /// The engine; `None` if nothing needs it and there is none.
     pub(crate) docker: Option<Docker>,
+    pub(crate) now: Timestamp,
 }
 
 /// What is true of one image.
 #[derive(Debug)]
 pub(crate) struct TargetFacts {
-    /// The repository's address, `<registry>/<repository>`; `None` if there is no such repository.
-    pub(crate) uri: Option<String>,
-    /// What carries the commit's tag.
-    pub(crate) pushed: Option<Pushed>,
-    /// What the engine has; `None` if it has no such image, or nobody could be asked.
-    pub(crate) local: Option<LocalImage>,
+    /// `None` if there is no such repository.
+    pub(crate) repository: Option<Repository>,
+    pub(crate) image: ImageFacts,
+}
+
+/// Where the image is.
+#[derive(Debug)]
+pub(crate) enum ImageFacts {
+    /// The registry has one behind the commit's tag; the engine may have one, too.
+    Pushed(Pushed, Option<LocalImage>),
+    /// The registry has none; the engine does.
+    Local(Examined, Upkeep),
+    /// Nobody has it.
+    Nowhere,
 }
 
 /// An image that the registry has.
 #[derive(Clone, Debug)]
 pub(crate) struct Pushed {
-    pub(crate) image: Image,
     pub(crate) manifest: Manifest,
+    /// Those of the run's tags that it has.
+    pub(crate) tags: Vec<Tag>,
+    /// What else ECR knows of it, where that was asked for.
+    pub(crate) details: Option<Image>,
+}
+
+/// How a repository is kept, as far as the role may know it.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    /// Its lifecycle policy, if it has one.
+    pub(crate) lifecycle: Result<Option<Value>, Failure>,
+    /// What the registry says of scanning.
+    pub(crate) scanning: Result<RegistryScanning, Failure>,
 }
 
 impl Facts {
     pub(crate) async fn read(config: &Config, aws: &Aws, edges: &Edges) -> Result<Self, Failure> {
-        let registry = try_join_all(config.targets.iter().map(async |target| {
-            let Some(uri) = aws.ecr.repository_uri(&target.repository).await? else { return Ok((None, None)) };
-            Ok::<_, Failure>((Some(uri), pushed(config, aws, &target.repository).await?))
+        let found = try_join_all(config.targets.iter().map(async |target| {
+            let name = &target.repository;
+            try_join(aws.ecr.repository(name), pushed(config, aws, name)).await
         }))
         .await?;
-        let is_needed = registry.iter().any(|(uri, pushed)| uri.is_some() && pushed.is_none());
         let docker = match edges.docker().await {
             Ok(docker) => Some(docker),
-            Err(failure) if is_needed => return Err(failure),
+            Err(failure) if found.iter().any(|(_, pushed)| pushed.is_none()) => return Err(failure),
             Err(_) => None,
         };
-        let mut targets = Vec::new();
-        for (target, (uri, pushed)) in config.targets.iter().zip(registry) {
+        let rest = config.targets.iter().zip(found);
+        let targets = try_join_all(rest.map(async |(target, (repository, pushed))| {
             let local = match &docker {
                 Some(docker) => docker.inspect(&target.image).await?,
                 None => None,
             };
-            targets.push((target.clone(), TargetFacts { uri, pushed, local }));
-        }
-        Ok(Self { targets, docker })
+            let image = match (pushed, local, &docker) {
+                (Some(pushed), local, _) => {
+                    ImageFacts::Pushed(dated(aws, target, pushed, local.as_ref()).await?, local)
+                }
+                (None, Some(local), Some(docker)) => {
+                    let examined = docker.examine(local, &target.policy).await?;
+                    ImageFacts::Local(examined, upkeep(aws, &target.repository, repository.is_some()).await)
+                }
+                (None, ..) => ImageFacts::Nowhere,
+            };
+            Ok::<_, Failure>((target.clone(), TargetFacts { repository, image }))
+        }))
+        .await?;
+        Ok(Self { targets, docker, now: edges.now() })
     }
 }
 
-/// What carries the commit's tag.
+/// What carries the commit's tag, by one request. `None` if nothing does, or there is no such repository.
 pub(crate) async fn pushed(config: &Config, aws: &Aws, repository: &RepositoryName) -> Result<Option<Pushed>, Failure> {
-    let Some(image) = aws.ecr.image_by_tag(repository, &config.tag).await? else { return Ok(None) };
-    let manifest = aws.ecr.manifest(repository, &image.digest).await?;
-    Ok(Some(Pushed { image, manifest }))
+    let asked: Vec<Tag> = config.moving.iter().chain([&config.tag]).cloned().collect();
+    let mut found: BTreeMap<Tag, Manifest> = aws.ecr.manifests_by_tag(repository, &asked).await?.unwrap_or_default();
+    let Some(manifest) = found.remove(&config.tag) else { return Ok(None) };
+    let is_same = |(_, other): &(Tag, Manifest)| other.digest == manifest.digest;
+    let tags = found.into_iter().filter(is_same).map(|(tag, _)| tag).collect();
+    Ok(Some(Pushed { manifest, tags, details: None }))
+}
+
+/// An image that is not the one here, with the moment of its push: somebody will have to choose between the two. And one
+/// whose manifest does not tell its size.
+async fn dated(aws: &Aws, target: &Target, pushed: Pushed, local: Option<&LocalImage>) -> Result<Pushed, Failure> {
+    let is_other = local.is_some_and(|local| !pushed.manifest.digests.contains(&local.id));
+    let needs_size = pushed.manifest.size.is_none() && target.policy.max_compressed_size.is_some();
+    if !is_other && !needs_size {
+        return Ok(pushed);
+    }
+    let details = aws.ecr.image_by_digest(&target.repository, &pushed.manifest.digest).await?;
+    Ok(Pushed { details, ..pushed })
+}
+
+/// Both are asked for side by side. A role that may not read them can push all the same.
+async fn upkeep(aws: &Aws, name: &RepositoryName, is_there: bool) -> Upkeep {
+    let lifecycle = async {
+        match is_there {
+            true => aws.ecr.lifecycle_policy(name).await,
+            false => Ok(None),
+        }
+    };
+    let (lifecycle, scanning) = futures_util::future::join(lifecycle, aws.ecr.registry_scanning()).await;
+    Upkeep { lifecycle, scanning }
 }

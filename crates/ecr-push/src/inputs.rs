@@ -1,6 +1,9 @@
 //! What the caller wrote.
 
-use clap::Parser;
+use std::str::FromStr;
+
+use clap::{Parser, ValueEnum};
+use common::delivery::Reconcile;
 use common::inputs::{CommonInputs, List};
 use common::names::{RepositoryName, Tag};
 
@@ -23,6 +26,44 @@ pub struct Inputs {
     /// Tags to move to the image once it is there, beside the commit's, one a line or separated by commas: `main`, `latest`. The commit's tag never moves.
     #[arg(long)]
     pub tags: Option<List<Tag>>,
+    /// Reports of a scanner (Trivy's or Grype's JSON, Trivy's SARIF), one a line or separated by commas: files, or folders of them. Every image that is pushed has to have one that names it; a report about another image does no harm.
+    #[arg(long)]
+    pub scan_report: Option<List<String>>,
+    /// What an image has to pass: `report`, a scanner's report (the same as giving one), `ecr`, ECR's own scan after the push, or both. Blank: what `scan-report` says.
+    #[arg(long)]
+    pub gate: Option<List<Gate>>,
+    /// What is done about a repository whose settings are not those of `[repositories]`: `report` tells, `enforce` changes them. Blank: what the delivery file says, else `report`.
+    #[arg(long)]
+    pub reconcile: Option<Reconcile>,
+    /// What is done if the commit's tag is at another image: `fail`, or `keep` that one. Blank: one that was built anew from the same commit is kept, any other fails.
+    #[arg(long)]
+    pub on_existing: Option<OnExisting>,
+}
+
+/// What an image has to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Gate {
+    /// A scanner's report about it.
+    Report,
+    /// ECR's own scan.
+    Ecr,
+}
+
+impl FromStr for Gate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        <Self as ValueEnum>::from_str(text, false).map_err(|_| format!("`{text}` is not one of `report`, `ecr`"))
+    }
+}
+
+/// What is done if the commit's tag is at another image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnExisting {
+    /// Fail.
+    Fail,
+    /// Keep that one.
+    Keep,
 }
 
 impl AsRef<CommonInputs> for Inputs {

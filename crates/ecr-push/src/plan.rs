@@ -2,31 +2,34 @@
 
 use std::fmt;
 
-use common::docker::{Docker, LocalImage};
+use common::aws::Repository;
+use common::docker::{Docker, Examined, LocalImage};
 use common::failure::Failure;
-use common::names::{RepositoryName, ServiceKey};
-use common::policy::{self, Violation, violations};
+use common::names::{RepositoryName, ServiceKey, Tag};
+use common::policy::{self, Violation};
+use jiff::Timestamp;
 
 use crate::config::{Config, Target};
-use crate::facts::{Facts, Pushed, TargetFacts};
+use crate::existing::keep;
+use crate::facts::{Facts, ImageFacts, Pushed, TargetFacts};
+use crate::gate::{Checked, check};
+use crate::upkeep::{Upkeep, forbidden_tags, of_existing, of_missing, of_present};
 
 /// What will be pushed. [`plan`] is its only mint.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) changes: Vec<Change>,
     pub(crate) docker: Option<Docker>,
-    pub(crate) moving: Vec<String>,
+    pub(crate) moving: Vec<Tag>,
 }
 
 /// What will be done about one image.
 #[derive(Debug)]
 pub(crate) struct Change {
-    pub(crate) key: ServiceKey,
-    pub(crate) repository: RepositoryName,
-    /// The registry's host.
-    pub(crate) registry: String,
-    /// What the image will be called: `<registry>/<repository>:<commit>`.
-    pub(crate) reference: String,
+    pub(crate) target: Target,
+    /// The repository's address; `None` as long as there is no such repository.
+    pub(crate) uri: Option<String>,
+    pub(crate) upkeep: Upkeep,
     pub(crate) step: Step,
 }
 
@@ -35,128 +38,147 @@ pub(crate) struct Change {
 pub(crate) enum Step {
     /// It is there.
     Keep { pushed: Pushed, remark: Option<&'static str> },
-    /// Push this one, which the engine knows as `image`.
-    Push { image: String, local: LocalImage },
-    /// It does not keep the policy.
-    Block(LocalImage, Vec<Violation>),
+    /// Push this one.
+    Push { local: LocalImage, checked: Checked },
+    /// It does not pass.
+    Block { local: LocalImage, checked: Checked },
+}
+
+impl Change {
+    pub(crate) fn key(&self) -> &ServiceKey {
+        &self.target.key
+    }
+
+    pub(crate) fn repository(&self) -> &RepositoryName {
+        &self.target.repository
+    }
+
+    /// What does not pass, if the image is blocked.
+    pub(crate) fn violations(&self) -> Option<&[Violation]> {
+        match &self.step {
+            Step::Block { checked, .. } => Some(&checked.violations),
+            Step::Keep { .. } | Step::Push { .. } => None,
+        }
+    }
 }
 
 impl Plan {
-    /// Whether an image does not keep the policy. Then none is pushed: half a release helps nobody.
+    /// Whether an image does not pass. Then none is pushed: half a release helps nobody.
     pub(crate) fn is_blocked(&self) -> bool {
-        self.changes.iter().any(|change| matches!(change.step, Step::Block(..)))
+        self.changes.iter().any(|change| change.violations().is_some())
     }
 }
 
 /// Decides what will be pushed. All that stands in the way is told at once.
 pub(crate) fn plan(config: &Config, facts: Facts) -> Result<Plan, Failure> {
-    let Facts { targets, docker } = facts;
+    let Facts { targets, docker, now } = facts;
     let mut refusals = Vec::new();
     let mut changes = Vec::new();
     for (target, facts) in targets {
         let key = target.key.clone();
-        match change(config, target, facts) {
+        match change(config, target, facts, now) {
             Ok(change) => changes.push(change),
-            Err(refusal) => refusals.push(refusal.context(format!("service `{key}`"))),
+            Err(refused) => refusals.extend(refused.into_iter().map(|it| it.context(format!("service `{key}`")))),
         }
     }
-    let moving = config.moving.iter().map(ToString::to_string).collect();
-    Failure::all(refusals).map_or(Ok(Plan { changes, docker, moving }), Err)
+    Failure::all(refusals).map_or(Ok(Plan { changes, docker, moving: config.moving.clone() }), Err)
 }
 
-fn change(config: &Config, target: Target, facts: TargetFacts) -> Result<Change, Failure> {
-    let Target { key, repository, image } = target;
-    let Some(uri) = &facts.uri else {
-        return Err(Failure::input(format!("there is no repository `{repository}`")).hint(format!(
-            "check `repository` and the region, or create it: `aws ecr create-repository --repository-name {repository} --image-tag-mutability IMMUTABLE`"
-        )));
+/// What will be done about one image, or all that speaks against it.
+fn change(config: &Config, target: Target, facts: TargetFacts, now: Timestamp) -> Result<Change, Vec<Failure>> {
+    let TargetFacts { repository, image } = facts;
+    let (upkeep, mut refusals) = upkeep(config, &target, repository.as_ref(), &image);
+    let pushed = match &image {
+        ImageFacts::Pushed(pushed, _) => Some(pushed),
+        ImageFacts::Local(..) | ImageFacts::Nowhere => None,
     };
-    let registry =
-        config.registry.as_deref().or_else(|| uri.strip_suffix(&format!("/{repository}"))).unwrap_or(uri).to_owned();
-    let step = match (facts.pushed, facts.local) {
-        (Some(pushed), local) => keep(config, pushed, local)?,
-        (None, None) => {
-            return Err(Failure::input(format!("the Docker engine has no image `{image}`"))
-                .hint("build it in this job before this step: build-affected with `build: true`, or `docker build`; or name it by the input `image`"));
+    if let Some(repository) = &repository {
+        refusals.extend(forbidden_tags(config, &target.repository, &repository.settings, pushed, &upkeep));
+    }
+    let step = match image {
+        ImageFacts::Pushed(pushed, local) => keep(config, &pushed, local.as_ref()).map(|remark| Step::Keep { pushed, remark }),
+        ImageFacts::Local(examined, _) => step(config, &target, examined, now),
+        ImageFacts::Nowhere => Err(Failure::input(format!("the Docker engine has no image `{}`", target.image))
+            .hint("build it in this job before this step: build-affected with `build: true`, or `docker build`; or name it by the input `image`")),
+    };
+    match (step, refusals.is_empty()) {
+        (Ok(step), true) => Ok(Change { target, uri: repository.map(|repository| repository.uri), upkeep, step }),
+        (step, _) => Err(refusals.into_iter().chain(step.err()).collect()),
+    }
+}
+
+/// What is done about the repository.
+fn upkeep(
+    config: &Config,
+    target: &Target,
+    repository: Option<&Repository>,
+    image: &ImageFacts,
+) -> (Upkeep, Vec<Failure>) {
+    match (repository, image) {
+        (None, _) => match of_missing(config, &target.repository) {
+            Ok(upkeep) => (upkeep, Vec::new()),
+            Err(refusal) => (Upkeep::default(), vec![refusal]),
+        },
+        (Some(repository), ImageFacts::Local(_, known)) => {
+            match of_existing(config, &target.repository, &repository.settings, known) {
+                Ok(upkeep) => (upkeep, Vec::new()),
+                Err(refusals) => (Upkeep::default(), refusals),
+            }
         }
-        (None, Some(local)) => push(config, image, local)?,
-    };
-    let reference = format!("{registry}/{repository}:{}", config.commit);
-    Ok(Change { key, repository, registry, reference, step })
-}
-
-/// The commit's tag is there. Another image must not hide behind it.
-///
-/// Two builds of one commit are hardly ever the same to the bit. The first one stays, for it may run already; that is what
-/// makes a job that is run again succeed (aws/containers-roadmap#2380).
-fn keep(config: &Config, pushed: Pushed, local: Option<LocalImage>) -> Result<Step, Failure> {
-    let remark = match &local {
-        None => Some("there was no image here to compare it with"),
-        Some(local) if pushed.manifest.digests.contains(&local.id) => None,
-        Some(local) if local.revision() == Some(config.commit.as_str()) => {
-            Some("the image here was built anew from the same commit; the one in the registry stays")
+        (Some(repository), ImageFacts::Pushed(pushed, _)) => {
+            (of_present(config, &repository.settings, pushed), Vec::new())
         }
-        Some(local) => return Err(other_image(config, &pushed, local)),
-    };
-    Ok(Step::Keep { pushed, remark })
+        (Some(_), ImageFacts::Nowhere) => (Upkeep::default(), Vec::new()),
+    }
 }
 
-fn other_image(config: &Config, pushed: &Pushed, local: &LocalImage) -> Failure {
-    let revision = match local.revision() {
-        Some(revision) => format!("built from commit {revision}"),
-        None => "which does not tell what it was built from".to_owned(),
-    };
-    Failure::input(format!(
-        "commit {} has an image in the registry already, {}, and here is another one, {}, {revision}",
-        config.commit.short(),
-        pushed.image.digest,
-        local.id
-    ))
-    .hint("commit the change, so that it gets a tag of its own; if it is the same commit built again, label it with `org.opencontainers.image.revision` as build-affected does")
-}
-
-fn push(config: &Config, image: String, local: LocalImage) -> Result<Step, Failure> {
+fn step(config: &Config, target: &Target, examined: Examined, now: Timestamp) -> Result<Step, Failure> {
     // An image of another commit would lie to every job that finds it by this one.
-    if let Some(revision) = local.revision().filter(|revision| *revision != config.commit.as_str()) {
+    if let Some(revision) = examined.image.revision().filter(|revision| *revision != config.commit.as_str()) {
         return Err(Failure::input(format!(
-            "image `{image}` was built from commit {revision}, and {} is to be pushed",
-            config.commit
+            "image `{}` was built from commit {revision}, and {} is to be pushed",
+            target.image, config.commit
         ))
         .hint("build the commit that is to be delivered, or set the input `commit` to the one that was built"));
     }
-    Ok(match violations(&local, &config.policy) {
-        violations if violations.is_empty() => Step::Push { image, local },
-        violations => Step::Block(local, violations),
+    let checked = check(config, target, &examined, now);
+    let local = examined.image;
+    Ok(match checked.violations.is_empty() {
+        true => Step::Push { local, checked },
+        false => Step::Block { local, checked },
     })
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Change { key, reference, step, .. } in &self.changes {
+        for change in &self.changes {
+            let Change { target, upkeep, step, .. } = change;
+            let key = &target.key;
+            let repository = &target.repository;
             match step {
                 Step::Keep { pushed, remark } => {
-                    writeln!(formatter, "{key}: {reference} is there already ({})", pushed.image.digest.short())?;
+                    writeln!(formatter, "{key}: {repository} has it already ({})", pushed.manifest.digest.short())?;
                     remark.iter().try_for_each(|remark| writeln!(formatter, "  note: {remark}"))?;
                 }
-                Step::Push { image, local } => {
-                    writeln!(
-                        formatter,
-                        "{key}: push {image} ({}, {}) to {reference}",
-                        local.id.short(),
-                        policy::human(local.size)
-                    )?;
+                Step::Push { local, .. } => {
+                    let (id, size) = (local.id.short(), policy::human(local.size));
+                    writeln!(formatter, "{key}: push {} ({id}, {size}) to {repository}", target.image)?;
                 }
-                Step::Block(local, violations) => {
+                Step::Block { local, checked } => {
                     writeln!(formatter, "{key}: blocked, {} does not keep the image policy", local.id.short())?;
-                    violations.iter().try_for_each(|Violation { rule, found, fix }| {
+                    checked.violations.iter().try_for_each(|Violation { rule, found, fix }| {
                         writeln!(formatter, "  {rule}: {found}; {fix}")
                     })?;
                 }
             }
+            write!(formatter, "{upkeep}")?;
         }
         match self.moving.as_slice() {
             [] => Ok(()),
-            tags => writeln!(formatter, "then move the tags {}", tags.join(", ")),
+            tags => {
+                let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+                writeln!(formatter, "then move the tags {}", tags.join(", "))
+            }
         }
     }
 }

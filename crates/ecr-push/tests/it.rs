@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's furniture has nobody to tell but the test")]
 
+mod ecr_scans;
+mod gates;
 mod pushes;
 mod refusals;
+mod repositories;
+mod reruns;
 mod shop;

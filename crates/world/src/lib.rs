@@ -41,7 +41,7 @@ pub use behaviour::Behaviour;
 pub use calls::{Call, Fault};
 pub use clock::Timing;
 pub use docker::ServedDocker;
-pub use ecr::ImageSeed;
+pub use ecr::{ImageSeed, RepositorySeed, ScanSeed};
 pub use ecs::{CircuitBreaker, ServiceSeed, ServiceView, TaskView};
 pub use github::{Comment, Deployment, DeploymentStatus, RunSeed};
 pub use serve::Served;

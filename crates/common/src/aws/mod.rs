@@ -17,7 +17,10 @@ mod ssm;
 
 pub use cloudwatch::{Alarm, CloudWatch};
 pub use connect::{Aws, Place};
-pub use ecr::{Ecr, EcrImage, Image, ImageVersion, Login, Manifest, Platform};
+pub use ecr::{
+    Ecr, EcrImage, Image, ImageVersion, Login, Manifest, Platform, RegistryScanning, Repository, RepositorySettings,
+    Scan, ScanStart, Signature,
+};
 pub use ecs::{
     CircuitBreaker, Container, Deployment, Ecs, LifecycleHook, LoadBalancer, Network, RunTask, Service,
     ServiceDeployment, ServiceEvent, Started, Stopped, Task, Update,

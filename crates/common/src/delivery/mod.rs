@@ -5,12 +5,14 @@
 //! `references.rs`. A key is added by adding a field, and its name to the list under the struct.
 
 mod environment;
+mod exception;
 mod image_build;
 mod image_policy;
 mod notes;
 mod read;
 mod references;
 mod relative_path;
+mod repositories;
 mod schema;
 mod section;
 mod service;
@@ -28,9 +30,11 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 pub use self::environment::{Environment, InvalidVariableName, Strategy, StrategyKind, VariableName};
+pub use self::exception::{Day, FindingException};
 pub use self::image_build::{BuildPlatform, ContextSource, ImageBuild};
 pub use self::image_policy::{ImagePolicy, ServiceImagePolicy, Severity, Size};
 pub use self::relative_path::{InvalidPath, RelativePath};
+pub use self::repositories::{Encryption, MOST_MOVING_TAGS, Reconcile, Repositories, TagPattern, wildcard};
 pub use self::schema::schema;
 pub use self::service::{Backup, BackupWhen, Health, Migration, Service};
 pub use self::template::{Template, UnknownVariable, VARIABLES, interpolate};
@@ -59,9 +63,12 @@ pub struct Delivery {
     /// What an image has to be before it is pushed.
     #[serde(default)]
     pub image_policy: ImagePolicy,
+    /// How the ECR repositories of the images are made, and what is looked after in those that are there.
+    #[serde(default)]
+    pub repositories: Repositories,
 }
 
-read_section!(Delivery { name, environments, services, image_policy } check references::check);
+read_section!(Delivery { name, environments, services, image_policy, repositories } check references::check);
 read_text!(DeliveryName);
 
 impl Delivery {

@@ -79,22 +79,46 @@ platform = "linux/arm64"
 contexts = { shared = "libs/shared", core = "service:auth", node = "docker-image://node:24" }
 [services.gateway.image-policy]
 max-size = "1GB"
+max-compressed-size = "400MB"
 require-non-root = false
 require-healthcheck = false
 required-files = ["remoteEntry.js"]
+
+[[services.gateway.image-policy.exceptions]]
+id = "CVE-2026-1234"
+reason = "the parser is not reachable"
+expires = "2026-12-31"
+
+[repositories]
+create = false
+reconcile = "enforce"
+immutable-tags = true
+moving-tags = ["main", "pr-*"]
+scan-on-push = false
+encryption = "KMS"
+kms-key = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+keep-images = 20
+expire-untagged-days = 3
+signed = true
+"#;
+
+    /// What cannot stand beside the rest.
+    const INSTEAD: &str = r#"lifecycle-policy = "deploy/lifecycle.json"
 "#;
 
     #[test]
     fn every_key_of_the_schema_is_read_and_kept() {
-        let text = format!("{EXAMPLE}{REST}");
-        let written: Value = toml::from_str(&text).unwrap();
-        let mut kept = serde_json::to_value(read(&text)).unwrap();
-        forget_what_is_not_written(&mut kept, &written);
-        assert_eq!(kept, written);
-
         let (mut in_schema, mut in_file) = (BTreeSet::new(), BTreeSet::new());
+        let whole = format!("{EXAMPLE}{REST}");
+        let other = whole.replace("keep-images = 20\nexpire-untagged-days = 3\n", INSTEAD);
+        for text in [whole, other] {
+            let written: Value = toml::from_str(&text).unwrap();
+            let mut kept = serde_json::to_value(read(&text)).unwrap();
+            forget_what_is_not_written(&mut kept, &written);
+            assert_eq!(kept, written);
+            collect_keys(&written, &mut in_file);
+        }
         collect_properties(&schema(), &mut in_schema);
-        collect_keys(&written, &mut in_file);
         let missing: Vec<&String> = in_schema.difference(&in_file).collect();
         assert_eq!(missing, Vec::<&String>::new(), "the text above should have every key");
     }
@@ -115,6 +139,10 @@ container = "g"
 command = ["h"]
 [services.d.migration.backup]
 rds-cluster = "i"
+[[image-policy.exceptions]]
+id = "j"
+reason = "k"
+expires = "2026-12-31"
 "#;
         read(LEAST);
         let schema = schema();
@@ -126,7 +154,7 @@ rds-cluster = "i"
         assert!(required.remove("environments") && required.remove("services"));
         assert_eq!(
             required.iter().copied().collect::<Vec<_>>(),
-            ["cluster", "command", "container", "kind", "name", "repository"]
+            ["cluster", "command", "container", "expires", "id", "kind", "name", "reason", "repository"]
         );
         for key in required {
             let without: Vec<&str> = LEAST.lines().filter(|line| !line.starts_with(key)).collect();
@@ -184,5 +212,6 @@ rds-cluster = "i"
             keys.insert(key.clone());
             collect_keys(value, keys);
         }
+        value.as_array().into_iter().flatten().for_each(|item| collect_keys(item, keys));
     }
 }

@@ -17,6 +17,7 @@ use bollard::errors::Error;
 use bollard::models::ImageInspect;
 use bollard::query_parameters::{PushImageOptionsBuilder, TagImageOptionsBuilder};
 use futures_util::TryStreamExt;
+use jiff::Timestamp;
 
 pub use build::{Build, Cache};
 pub use contents::{Contents, Examined, Layer};
@@ -60,6 +61,11 @@ pub struct LocalImage {
     pub labels: BTreeMap<String, String>,
     /// The environment that it runs with, `NAME=value`.
     pub environment: Vec<String>,
+    /// The digests of its layers before compression, from the bottom (OCI image specification, "Layer DiffID"): every engine
+    /// tells the same.
+    pub layers: Vec<Digest>,
+    /// When it was made, as it says itself.
+    pub created: Option<Timestamp>,
 }
 
 impl LocalImage {
@@ -195,6 +201,7 @@ fn local_image(image: ImageInspect) -> Result<LocalImage, Failure> {
     let config = image.config.unwrap_or_default();
     // `HEALTHCHECK NONE` takes away the one of the base image.
     let healthcheck = config.healthcheck.and_then(|healthcheck| healthcheck.test).unwrap_or_default();
+    let layers = image.root_fs.and_then(|files| files.layers).unwrap_or_default();
     Ok(LocalImage {
         id,
         size: image.size.unwrap_or_default().unsigned_abs(),
@@ -202,6 +209,8 @@ fn local_image(image: ImageInspect) -> Result<LocalImage, Failure> {
         has_healthcheck: healthcheck.first().is_some_and(|kind| kind != "NONE"),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
         environment: config.env.unwrap_or_default(),
+        layers: layers.iter().map(|layer| layer.parse()).collect::<Result<_, _>>().map_err(Failure::remote)?,
+        created: image.created.and_then(|moment| Timestamp::from_nanosecond(moment.unix_timestamp_nanos()).ok()),
     })
 }
 

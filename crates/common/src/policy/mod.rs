@@ -1,15 +1,23 @@
 //! What an image has to be before it is pushed: the delivery file's `[image-policy]`, held against one image. Pure.
 
+mod findings;
 mod leaks;
+mod scan_report;
 
 use crate::delivery::ImagePolicy;
-use crate::docker::{Contents, Examined, Layer, LocalImage};
+use crate::docker::{Examined, Layer};
 use crate::markdown;
+
+pub use findings::{Finding, Fix, Judgement, Package, by_package, judge};
+pub use scan_report::{GivenReport, ScanReport, reports_of};
 
 use leaks::leaks;
 
 /// How many layers, and how many files of each, are told of an image that is too big.
 const TOLD: usize = 3;
+
+/// How many rules an annotation tells of.
+const TOLD_AT_ONCE: usize = 6;
 
 /// A rule that an image does not keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,17 +30,9 @@ pub struct Violation {
     pub fix: String,
 }
 
-/// The rules that an image does not keep, as far as its configuration tells.
-pub fn violations(image: &LocalImage, policy: &ImagePolicy) -> Vec<Violation> {
-    judge(image, &[], None, policy)
-}
-
 /// The rules that an image does not keep, all of them at once.
 pub fn examine(examined: &Examined, policy: &ImagePolicy) -> Vec<Violation> {
-    judge(&examined.image, &examined.history, examined.contents.as_ref(), policy)
-}
-
-fn judge(image: &LocalImage, history: &[String], contents: Option<&Contents>, policy: &ImagePolicy) -> Vec<Violation> {
+    let Examined { image, history, contents } = examined;
     let mut violations = Vec::new();
     if policy.require_non_root && is_root(&image.user) {
         let found =
@@ -46,7 +46,7 @@ fn judge(image: &LocalImage, history: &[String], contents: Option<&Contents>, po
     }
     if image.size > policy.max_size.bytes() {
         let fix = format!("copy less into the last stage, or raise max-size ({})", policy.max_size);
-        let layers = contents.map(|contents| biggest(&contents.layers)).unwrap_or_default();
+        let layers = contents.as_ref().map(|contents| biggest(&contents.layers)).unwrap_or_default();
         violations.push(Violation { rule: "max-size", found: human(image.size) + &layers, fix });
     }
     for file in contents.iter().flat_map(|contents| &contents.missing) {
@@ -61,6 +61,13 @@ fn judge(image: &LocalImage, history: &[String], contents: Option<&Contents>, po
         }));
     }
     violations
+}
+
+/// Whether an image takes too much in the registry, where its size is this.
+pub fn too_big_compressed(size: u64, policy: &ImagePolicy) -> Option<Violation> {
+    let most = policy.max_compressed_size.filter(|most| size > most.bytes())?;
+    let fix = format!("copy less into the last stage, or raise max-compressed-size ({most})");
+    Some(Violation { rule: "max-compressed-size", found: format!("{} compressed", human(size)), fix })
 }
 
 /// The biggest layers, each with its biggest files: `; COPY . .: 400 MB (/app/data.bin 390 MB)`.
@@ -85,11 +92,22 @@ fn short(instruction: &str) -> String {
     }
 }
 
-/// What a reader is told of an image that does not keep the policy: why, and what would mend it.
+/// What a reader is told of an image that does not keep the policy: why, and what would mend it. Of many rules the first few:
+/// the table has them all.
 pub fn explain(violations: &[Violation]) -> (String, String) {
-    let found: Vec<&str> = violations.iter().map(|violation| violation.found.as_str()).collect();
-    let fixes: Vec<&str> = violations.iter().map(|violation| violation.fix.as_str()).collect();
-    (format!("the image does not keep the policy: {}", found.join(", ")), fixes.join("; "))
+    let more = match violations.len().saturating_sub(TOLD_AT_ONCE) {
+        0 => String::new(),
+        more => format!(", and {more} more (see the job's summary)"),
+    };
+    let told = || violations.iter().take(TOLD_AT_ONCE);
+    let found: Vec<&str> = told().map(|violation| violation.found.as_str()).collect();
+    let mut fixes: Vec<&str> = Vec::new();
+    for Violation { fix, .. } in told() {
+        if !fixes.contains(&fix.as_str()) {
+            fixes.push(fix);
+        }
+    }
+    (format!("the image does not keep the policy: {}{more}", found.join(", ")), fixes.join("; "))
 }
 
 /// The same as a table.
@@ -123,6 +141,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::docker::{Contents, LocalImage};
 
     fn image(user: &str, has_healthcheck: bool, size: u64) -> LocalImage {
         let id = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
@@ -133,12 +152,15 @@ mod tests {
             has_healthcheck,
             labels: BTreeMap::new(),
             environment: Vec::new(),
+            layers: Vec::new(),
+            created: None,
         }
     }
 
     fn check(image: &LocalImage, rules: &[&str]) {
-        let found: Vec<&str> =
-            violations(image, &ImagePolicy::default()).iter().map(|violation| violation.rule).collect();
+        let examined = examined(image.clone(), &[], Contents::default());
+        let violations = examine(&examined, &ImagePolicy::default());
+        let found: Vec<&str> = violations.iter().map(|violation| violation.rule).collect();
         assert_eq!(found, rules, "{image:?}");
     }
 
@@ -157,7 +179,15 @@ mod tests {
     #[test]
     fn a_rule_that_is_off_asks_for_nothing() {
         let policy = ImagePolicy { require_non_root: false, require_healthcheck: false, ..ImagePolicy::default() };
-        assert_eq!(violations(&image("", false, 1), &policy), []);
+        assert_eq!(examine(&examined(image("", false, 1), &[], Contents::default()), &policy), []);
+    }
+
+    #[test]
+    fn the_size_in_the_registry_has_a_limit_of_its_own() {
+        let policy = ImagePolicy { max_compressed_size: Some("1MB".parse().unwrap()), ..ImagePolicy::default() };
+        assert_eq!(too_big_compressed(2_000_000, &policy).unwrap().found, "2.0 MB compressed");
+        assert_eq!(too_big_compressed(1_000_000, &policy), None);
+        assert_eq!(too_big_compressed(u64::MAX, &ImagePolicy::default()), None);
     }
 
     fn examined(image: LocalImage, history: &[&str], contents: Contents) -> Examined {

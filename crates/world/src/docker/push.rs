@@ -64,9 +64,8 @@ fn push(
     }
     repository.put_blob(image.config.clone());
     let manifest = oci::manifest(&image.config, &layers);
-    repository
-        .put_manifest(reference.repository, oci::MANIFEST, &manifest, Some(tag), now)
-        .map_err(|refusal| put(&refusal))?;
+    let pushed = state.ecr.push(reference.repository, oci::MANIFEST, &manifest, Some(tag), now);
+    pushed.ok_or_else(|| put(&missing))?.map_err(|refusal| put(&refusal))?;
     let (digest, size) = (oci::digest(&manifest), manifest.len());
     lines.push(json!({ "status": format!("{tag}: digest: {digest} size: {size}") }));
     lines.push(json!({ "progressDetail": {}, "aux": { "Tag": tag, "Digest": digest, "Size": size } }));

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::repository::{Manifest, Pushed, Repository};
-use super::{listing, named, named_mut, required, violation};
+use super::{listing, named, no_repository, required, scans, violation};
 use crate::state::State;
 use crate::wire::{self, Refusal};
 use crate::{oci, registry};
@@ -105,7 +105,7 @@ pub(super) fn get_download_url_for_layer(state: &State, body: &Value) -> Result<
 pub(super) fn put(state: &mut State, body: &Value) -> Result<Value, Refusal> {
     let manifest = Bytes::from(required(body, "imageManifest")?);
     let (account, now) = (state.account.clone(), state.now);
-    let (repository, name) = named_mut(state, body)?;
+    let (_, name) = named(state, body)?;
     let digest = oci::digest(&manifest);
     if body["imageDigest"].as_str().is_some_and(|expected| expected != digest) {
         let message = "The provided digest does not match the digest of the manifest";
@@ -113,7 +113,8 @@ pub(super) fn put(state: &mut State, body: &Value) -> Result<Value, Refusal> {
     }
     let tag = body["imageTag"].as_str();
     let media_type = media_type(body, &manifest);
-    if let Pushed::Unchanged(digest) = repository.put_manifest(&name, &media_type, &manifest, tag, now)? {
+    let pushed = state.ecr.push(&name, &media_type, &manifest, tag, now);
+    if let Pushed::Unchanged(digest) = pushed.ok_or_else(|| no_repository(state, &name))?? {
         let tag = tag.unwrap_or("null");
         let message = format!(
             "Image with digest '{digest}' and tag '{tag}' already exists in the repository with name '{name}' in registry \
@@ -191,8 +192,8 @@ fn detail(state: &State, name: &str, repository: &Repository, digest: &str, mani
     if let Some(media_type) = parsed["config"]["mediaType"].as_str() {
         detail["artifactMediaType"] = json!(media_type);
     }
-    if let Some(scan) = &manifest.scan {
-        detail["imageScanStatus"] = scan["imageScanStatus"].clone();
+    if let Some(scan) = scans::stage(repository, manifest, state.now) {
+        detail["imageScanStatus"] = json!({ "status": scan.status, "description": scan.description });
     }
     detail
 }

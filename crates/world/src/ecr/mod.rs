@@ -9,18 +9,21 @@ mod repositories;
 mod repository;
 mod scans;
 mod seed;
+mod signing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub(crate) use reference::{Reference, image};
-pub(crate) use repository::Repository;
-pub use seed::ImageSeed;
+pub(crate) use repository::{Pushed, Repository};
+pub use scans::ScanSeed;
+pub use seed::{ImageSeed, RepositorySeed};
 
 use crate::state::State;
 use crate::wire::{self, Refusal};
@@ -36,6 +39,8 @@ pub(crate) struct Ecr {
     /// The passwords that were handed out, with the moment each expires.
     passwords: BTreeMap<String, Timestamp>,
     pub(crate) uploads: registry::Uploads,
+    /// What the registry says of the scanning of all repositories.
+    scanning: scans::Scanning,
 }
 
 /// Whether a password opens the registry.
@@ -62,6 +67,29 @@ impl Ecr {
     pub(crate) fn repository_mut(&mut self, name: &str) -> Option<&mut Repository> {
         self.repositories.get_mut(name)
     }
+
+    /// Stores a manifest as [`Repository::put_manifest`] does, and has it scanned where images are scanned when they are pushed.
+    /// `None` if there is no such repository.
+    pub(crate) fn push(
+        &mut self,
+        name: &str,
+        media_type: &str,
+        body: &Bytes,
+        tag: Option<&str>,
+        now: Timestamp,
+    ) -> Option<Result<Pushed, Refusal>> {
+        let repository = self.repositories.get_mut(name)?;
+        let pushed = repository.put_manifest(name, media_type, body, tag, now);
+        let is_scanned = self.scanning.scans(name, repository);
+        if let Ok(Pushed::New(digest)) = &pushed
+            && let Some(manifest) = repository.manifests.get_mut(digest)
+            && is_scanned
+            && !scans::is_index(manifest)
+        {
+            manifest.scanned_at.get_or_insert(now);
+        }
+        Some(pushed)
+    }
 }
 
 /// Answers an operation of ECR's API.
@@ -81,6 +109,9 @@ pub(crate) fn answer(state: &mut State, operation: &str, body: &Value) -> Result
         "GetDownloadUrlForLayer" => images::get_download_url_for_layer(state, body),
         "PutImage" => images::put(state, body),
         "DescribeImageScanFindings" => scans::describe_findings(state, body),
+        "StartImageScan" => scans::start(state, body),
+        "GetRegistryScanningConfiguration" => Ok(scans::get_registry_configuration(state)),
+        "DescribeImageSigningStatus" => signing::describe_status(state, body),
         _ => Err(Refusal::new("UnknownOperationException", format!("ECR has no operation {operation} in this world"))),
     }
 }

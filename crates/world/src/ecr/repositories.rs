@@ -28,10 +28,11 @@ pub(super) fn create(state: &mut State, body: &Value) -> Result<Value, Refusal> 
     let name = required(body, "repositoryName")?;
     check_name(&name)?;
     let mut repository = Repository::created_at(state.now);
-    set_mutability(&mut repository, body);
+    set_mutability(&mut repository, body)?;
     repository.scan_on_push = body["imageScanningConfiguration"]["scanOnPush"].as_bool().unwrap_or(false);
     if let Some(encryption) = body["encryptionConfiguration"]["encryptionType"].as_str() {
         repository.encryption = encryption.to_owned();
+        repository.kms_key = body["encryptionConfiguration"]["kmsKey"].as_str().map(str::to_owned);
     }
     match state.ecr.repositories.entry(name.clone()) {
         Entry::Vacant(vacant) => {
@@ -52,7 +53,7 @@ pub(super) fn put_image_tag_mutability(state: &mut State, body: &Value) -> Resul
     required(body, "imageTagMutability")?;
     let account = state.account.clone();
     let (repository, name) = named_mut(state, body)?;
-    set_mutability(repository, body);
+    set_mutability(repository, body)?;
     let mut answer = json!({ "registryId": account, "repositoryName": name });
     show_mutability(&mut answer, repository);
     Ok(answer)
@@ -106,6 +107,9 @@ fn view(state: &State, name: &str, repository: &Repository) -> Value {
         "imageScanningConfiguration": { "scanOnPush": repository.scan_on_push },
         "encryptionConfiguration": { "encryptionType": repository.encryption },
     });
+    if let Some(key) = &repository.kms_key {
+        view["encryptionConfiguration"]["kmsKey"] = json!(key);
+    }
     show_mutability(&mut view, repository);
     view
 }
@@ -118,12 +122,28 @@ fn show_mutability(view: &mut Value, repository: &Repository) {
     }
 }
 
-fn set_mutability(repository: &mut Repository, body: &Value) {
-    if let Some(mutability) = body["imageTagMutability"].as_str() {
-        repository.mutability = mutability.to_owned();
-        let filters = body["imageTagMutabilityExclusionFilters"].as_array().into_iter().flatten();
-        repository.exclusions = filters.filter_map(|filter| filter["filter"].as_str()).map(str::to_owned).collect();
+fn set_mutability(repository: &mut Repository, body: &Value) -> Result<(), Refusal> {
+    let Some(mutability) = body["imageTagMutability"].as_str() else { return Ok(()) };
+    let member = "imageTagMutabilityExclusionFilters";
+    let filters: Vec<&str> =
+        body[member].as_array().into_iter().flatten().filter_map(|filter| filter["filter"].as_str()).collect();
+    if mutability.ends_with("_WITH_EXCLUSION") == filters.is_empty() {
+        let message = format!("{mutability} and {} exclusion filters do not go together", filters.len());
+        return Err(violation(member, &message));
     }
+    if filters.len() > 5 {
+        return Err(violation(member, "Member must have length between 1 and 5, inclusive"));
+    }
+    let is_valid = |filter: &&str| filter.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._*-".contains(&byte));
+    if let Some(filter) = filters.iter().find(|filter| !is_valid(filter)) {
+        return Err(violation(
+            member,
+            &format!("{filter} must satisfy regular expression '^[0-9a-zA-Z._*-]{{1,128}}$'"),
+        ));
+    }
+    repository.exclusions = filters.into_iter().map(str::to_owned).collect();
+    mutability.clone_into(&mut repository.mutability);
+    Ok(())
 }
 
 /// The API's pattern: lower-case words, joined by `.`, `_`, `-` and grouped by `/`.
@@ -182,6 +202,17 @@ mod tests {
         for name in ["Shop", "shop//auth", "-shop", "127.0.0.1:5000/shop", "a"] {
             let refused = ask(&world, "CreateRepository", json!({ "repositoryName": name }));
             assert_eq!(refused, Err("InvalidParameterException".to_owned()), "{name}");
+        }
+        let exclusion = json!({ "filterType": "WILDCARD", "filter": "main" });
+        for (mutability, filters) in [("IMMUTABLE", json!([exclusion])), ("IMMUTABLE_WITH_EXCLUSION", json!([]))] {
+            let body = json!({
+                "repositoryName": "shop", "imageTagMutability": mutability, "imageTagMutabilityExclusionFilters": filters,
+            });
+            assert_eq!(
+                ask(&world, "CreateRepository", body),
+                Err("InvalidParameterException".to_owned()),
+                "{mutability}"
+            );
         }
         let missing = ask(&world, "DescribeRepositories", json!({ "repositoryNames": ["nope"] }));
         assert_eq!(missing, Err("RepositoryNotFoundException".to_owned()));

@@ -1,11 +1,13 @@
 //! One repository: its settings, and its images by digest and by tag.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::scans::ScanSeed;
 use crate::wire::Refusal;
 use crate::{oci, wildcard};
 
@@ -18,9 +20,14 @@ pub(crate) struct Repository {
     pub(super) exclusions: Vec<String>,
     pub(super) scan_on_push: bool,
     pub(super) encryption: String,
+    pub(super) kms_key: Option<String>,
     pub(super) lifecycle_policy: Option<String>,
     pub(super) manifests: BTreeMap<String, Manifest>,
     pub(super) tags: BTreeMap<String, String>,
+    /// What the scans of its images show, stage by stage.
+    pub(super) scans: Vec<ScanSeed>,
+    /// What the signatures of its images show, by the time since the push.
+    pub(super) signatures: Vec<(Duration, String)>,
     blobs: BTreeMap<String, Bytes>,
 }
 
@@ -30,8 +37,8 @@ pub(crate) struct Manifest {
     pub(crate) media_type: String,
     pub(crate) body: Bytes,
     pub(super) pushed_at: Timestamp,
-    /// `imageScanStatus` and `imageScanFindings`, once it was scanned.
-    pub(super) scan: Option<Value>,
+    /// When its last scan was asked for.
+    pub(super) scanned_at: Option<Timestamp>,
 }
 
 /// What a push of a manifest came to.
@@ -56,9 +63,12 @@ impl Repository {
             exclusions: Vec::new(),
             scan_on_push: false,
             encryption: "AES256".to_owned(),
+            kms_key: None,
             lifecycle_policy: None,
             manifests: BTreeMap::new(),
             tags: BTreeMap::new(),
+            scans: Vec::new(),
+            signatures: Vec::new(),
             blobs: BTreeMap::new(),
         }
     }
@@ -91,7 +101,7 @@ impl Repository {
     }
 
     /// Stores a manifest, under a tag if one is given. Refuses as ECR's `PutImage` does.
-    pub(crate) fn put_manifest(
+    pub(super) fn put_manifest(
         &mut self,
         name: &str,
         media_type: &str,
@@ -118,7 +128,7 @@ impl Repository {
             media_type: media_type.to_owned(),
             body: body.clone(),
             pushed_at: now,
-            scan: None,
+            scanned_at: None,
         });
         Ok(Pushed::New(digest))
     }

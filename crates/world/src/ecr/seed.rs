@@ -29,7 +29,35 @@ pub struct ImageSeed {
     pub healthcheck: Option<Vec<String>>,
 }
 
+/// A repository to be found in the registry. The default is what ECR makes of a name alone.
+#[derive(Clone, Debug, Default)]
+pub struct RepositorySeed {
+    /// Its name.
+    pub name: String,
+    /// `MUTABLE` if blank.
+    pub tag_mutability: String,
+    /// The tags for which the opposite holds.
+    pub exclusions: Vec<String>,
+    /// Whether images are scanned when they are pushed.
+    pub scan_on_push: bool,
+    /// Its lifecycle policy, if it has one.
+    pub lifecycle_policy: Option<String>,
+}
+
 impl World {
+    /// Puts a repository into the registry, or gives one that is there these settings.
+    pub fn set_up_repository(&self, seed: RepositorySeed) {
+        self.create_repository(&seed.name);
+        self.with(|state| {
+            let Some(repository) = state.ecr.repository_mut(&seed.name) else { return };
+            let mutability = if seed.tag_mutability.is_empty() { "MUTABLE".to_owned() } else { seed.tag_mutability };
+            repository.mutability = mutability;
+            repository.exclusions = seed.exclusions;
+            repository.scan_on_push = seed.scan_on_push;
+            repository.lifecycle_policy = seed.lifecycle_policy;
+        });
+    }
+
     /// Creates a repository with default settings, unless it exists.
     pub fn create_repository(&self, name: &str) {
         self.with(|state| {
@@ -83,8 +111,7 @@ impl World {
     fn put_manifest(&self, repository: &str, media_type: &str, manifest: &Bytes, tag: Option<&str>) -> String {
         let pushed = self.with(|state| {
             let now = state.now;
-            let found = state.ecr.repository_mut(repository);
-            found.map(|found| found.put_manifest(repository, media_type, manifest, tag, now))
+            state.ecr.push(repository, media_type, manifest, tag, now)
         });
         match pushed {
             Some(Ok(Pushed::New(digest) | Pushed::Unchanged(digest))) => digest,

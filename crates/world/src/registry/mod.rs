@@ -166,21 +166,21 @@ fn get_manifest(state: &State, name: &str, reference: &str) -> Response<Bytes> {
 
 fn put_manifest(state: &mut State, name: &str, reference: &str, request: &Request<Bytes>) -> Response<Bytes> {
     let now = state.now;
-    let Some(repository) = state.ecr.repository_mut(name) else { return refuse_as(&ecr::no_repository(state, name)) };
     let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or(oci::MANIFEST);
     let digest = oci::digest(request.body());
     let tag = (!reference.starts_with("sha256:")).then_some(reference);
     if tag.is_none() && reference != digest {
         return refuse(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "The provided digest does not match the manifest");
     }
-    match repository.put_manifest(name, media_type, request.body(), tag, now) {
-        Ok(_) => {
+    match state.ecr.push(name, media_type, request.body(), tag, now) {
+        None => refuse_as(&ecr::no_repository(state, name)),
+        Some(Ok(_)) => {
             // ECR sends no Location here, whatever the specification says.
             let mut response = wire::respond(StatusCode::CREATED, "text/plain", "");
             set(&mut response, CONTENT_DIGEST, &digest);
             response
         }
-        Err(refusal) => refuse_as(&refusal),
+        Some(Err(refusal)) => refuse_as(&refusal),
     }
 }
 

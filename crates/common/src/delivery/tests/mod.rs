@@ -49,6 +49,8 @@ fail-on = ["CRITICAL", "HIGH"]
 ignore-unfixed = true
 required-files = []
 refuse-secrets = true
+require-scan = false
+max-report-age = "24h"
 "#;
 
 pub(super) fn read(text: &str) -> Delivery {
@@ -88,6 +90,7 @@ fn the_example_reads_as_it_is_meant() {
 fn what_is_left_out_has_the_documented_default() {
     let delivery = read(&EXAMPLE.replace("service = \"auth-service\"\n", ""));
     assert_eq!(delivery.image_policy, ImagePolicy::default());
+    assert_eq!(delivery.repositories, Repositories::default());
     let auth = &delivery.services[&key("auth")];
     assert_eq!(auth.ecs_service(&key("auth")).as_str(), "auth");
     assert_eq!((auth.health.passes.get(), auth.health.failures.get()), (2, 3));
