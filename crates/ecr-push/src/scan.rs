@@ -60,7 +60,7 @@ fn without_scan(seen: &Seen) -> Next {
     match &seen.start {
         None if seen.waited >= ASKED_AFTER => Next::Ask,
         Some(ScanStart::NotForUs(reason)) if seen.waited >= GIVEN_UP_AFTER => Next::Block(
-            format!("ECR has not scanned it, and takes no order to: {reason}"),
+            format!("ECR has not scanned it, and takes no order to ({reason})"),
             "have the registry's scanning rules include this repository, or scan the image in the job and give the report by `scan-report`".to_owned(),
         ),
         _ => Next::Wait,
@@ -88,9 +88,11 @@ fn never(status: &str) -> Option<&'static str> {
 
 /// A scan's status for people.
 pub(crate) fn told(scan: &Scan) -> String {
-    match scan.description.as_str() {
-        "" => format!("ECR's scan is {}", scan.status),
-        description => format!("ECR's scan is {}: {description}", scan.status),
+    let status = &scan.status;
+    match (scan.description.as_str(), scan.findings.len()) {
+        ("", 0) => format!("ECR's scan is {status}"),
+        (description, 0) => format!("ECR's scan is {status}: {description}"),
+        (_, findings) => format!("ECR's scan is {status}, with {findings} findings"),
     }
 }
 

@@ -94,26 +94,33 @@ async fn hundreds_of_findings_come_page_by_page() {
     assert!(ran.summary.contains("**1 block**, 1200 let through (ECR)"), "{}", ran.summary);
 }
 
+/// A shop whose registry scans by Inspector, which finds these after a while.
+async fn inspected(findings: Vec<serde_json::Value>) -> Shop {
+    let stages = vec![
+        ScanSeed::after(8, "PENDING"),
+        ScanSeed::after(30, "ACTIVE"),
+        ScanSeed::after(42, "ACTIVE").with(findings),
+    ];
+    let shop = scanning(stages).await;
+    shop.stage.world.scan_registry("ENHANCED", &[("CONTINUOUS_SCAN", "*")]);
+    shop
+}
+
 #[tokio::test]
 async fn inspector_tells_which_findings_have_a_fix() {
-    let findings = vec![
+    let shop = inspected(vec![
         ScanSeed::enhanced("CRITICAL", "CVE-2026-1", "openssl", ""),
         ScanSeed::enhanced("UNTRIAGED", "CVE-2026-2", "bash", "5.3"),
-    ];
-    let mut graver = findings.clone();
-    graver.push(ScanSeed::enhanced("HIGH", "CVE-2026-3", "zlib", "1.3.1"));
-    let stages = |findings: Vec<serde_json::Value>| {
-        vec![ScanSeed::after(8, "PENDING"), ScanSeed::after(30, "ACTIVE"), ScanSeed::after(42, "ACTIVE").with(findings)]
-    };
-    let shop = scanning(stages(findings)).await;
-    shop.stage.world.scan_registry("ENHANCED", &[("CONTINUOUS_SCAN", "*")]);
+    ])
+    .await;
     let (ran, took) = push(&shop).await;
     check_pushed(&shop, &ran);
     assert!(took >= Duration::from_secs(72), "Inspector has to settle: {took:?}");
+}
 
-    tokio::time::resume();
-    let shop = scanning(stages(graver)).await;
-    shop.stage.world.scan_registry("ENHANCED", &[("CONTINUOUS_SCAN", "*")]);
+#[tokio::test]
+async fn what_inspector_finds_blocks() {
+    let shop = inspected(vec![ScanSeed::enhanced("HIGH", "CVE-2026-3", "zlib", "1.3.1")]).await;
     let (ran, _) = push(&shop).await;
     assert_snapshot!("inspector_annotation", check_blocked(&shop, &ran));
 }
@@ -137,14 +144,32 @@ async fn a_registry_that_does_not_scan_the_repository_blocks_after_a_while() {
     assert!((300..320).contains(&took.as_secs()), "{took:?}");
 }
 
+/// What a person reads where a scan ends with this status.
+async fn ended(status: &str) -> String {
+    let shop = scanning(vec![ScanSeed::after(3, status)]).await;
+    let (ran, took) = push(&shop).await;
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    check_blocked(&shop, &ran)
+}
+
 #[tokio::test]
-async fn a_scan_that_will_have_no_findings_blocks() {
-    for status in ["FAILED", "UNSUPPORTED_IMAGE", "FINDINGS_UNAVAILABLE", "SCAN_ELIGIBILITY_EXPIRED"] {
-        let shop = scanning(vec![ScanSeed::after(3, status)]).await;
-        let (ran, _) = push(&shop).await;
-        assert_snapshot!(format!("scan_{}", status.to_lowercase()), check_blocked(&shop, &ran));
-        tokio::time::resume();
-    }
+async fn a_scan_that_failed_blocks() {
+    assert_snapshot!("scan_failed", ended("FAILED").await);
+}
+
+#[tokio::test]
+async fn an_image_that_ecr_cannot_scan_is_blocked() {
+    assert_snapshot!("scan_unsupported_image", ended("UNSUPPORTED_IMAGE").await);
+}
+
+#[tokio::test]
+async fn findings_that_cannot_be_had_block() {
+    assert_snapshot!("scan_findings_unavailable", ended("FINDINGS_UNAVAILABLE").await);
+}
+
+#[tokio::test]
+async fn an_image_that_is_too_old_for_inspector_is_blocked() {
+    assert_snapshot!("scan_eligibility_expired", ended("SCAN_ELIGIBILITY_EXPIRED").await);
 }
 
 #[tokio::test]
@@ -176,22 +201,31 @@ async fn one_blocked_image_holds_back_the_tags_of_all() {
     assert_eq!([shop.digest("shop/auth", "main"), shop.digest("shop/api", "main")], ["", ""]);
 }
 
+/// A run that expects a signature, where ECR's shows this.
+async fn signed(stages: &[(u64, &str)]) -> (Shop, Ran) {
+    let shop = shop().await;
+    shop.stage.world.sign_images("shop/auth", stages);
+    shop.add_to_delivery("signed = true");
+    shop.pause_at("DescribeImageSigningStatus");
+    let (ran, _) = shop.push(&[("services", "auth"), ("tags", "main")]).await;
+    (shop, ran)
+}
+
 #[tokio::test]
 async fn ecr_s_signature_is_waited_for_where_it_is_expected() {
-    let signed = async |stages: &[(u64, &str)]| {
-        let shop = shop().await;
-        shop.stage.world.sign_images("shop/auth", stages);
-        shop.add_to_delivery("signed = true");
-        shop.pause_at("DescribeImageSigningStatus");
-        let (ran, _) = shop.push(&[("services", "auth"), ("tags", "main")]).await;
-        tokio::time::resume();
-        (shop, ran)
-    };
     let (shop, ran) = signed(&[(2, "IN_PROGRESS"), (9, "COMPLETE")]).await;
     check_pushed(&shop, &ran);
     assert!(ran.summary.contains("*auth: signed by `delivery`*"), "{}", ran.summary);
+}
+
+#[tokio::test]
+async fn a_signature_that_failed_blocks() {
     let (shop, ran) = signed(&[(2, "IN_PROGRESS"), (9, "FAILED")]).await;
     assert_snapshot!("signing_failed", check_blocked(&shop, &ran));
+}
+
+#[tokio::test]
+async fn an_image_that_nobody_signs_is_blocked() {
     let (shop, ran) = signed(&[]).await;
     assert_snapshot!("not_signed", check_blocked(&shop, &ran));
 }

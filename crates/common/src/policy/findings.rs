@@ -7,6 +7,9 @@ use jiff::civil::Date;
 use super::Violation;
 use crate::delivery::{FindingException, ImagePolicy, Severity};
 
+/// The rule that a grave finding breaks.
+pub(super) const FINDING: &str = "fail-on";
+
 /// Something that a scanner found in an image.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
@@ -91,7 +94,7 @@ impl Judgement {
             .map(|package| {
                 let expired: Vec<String> = package.findings.iter().filter_map(|finding| self.expiry(finding)).collect();
                 let found = format!("{}: {}{}", package.name(), package.told(), expired.concat());
-                let violation = Violation { rule: "fail-on", found, fix: package.advice() };
+                let violation = Violation { rule: FINDING, found, fix: package.advice() };
                 (package.fixed().is_none(), package.worst(), violation)
             })
             .collect();
@@ -156,16 +159,15 @@ impl Package<'_> {
     }
 
     fn advice(&self) -> String {
-        let except = "or let it through for a while by [[image-policy.exceptions]]";
         let has = |fix: Fix| self.findings.iter().any(|finding| finding.fix == fix);
         match self.fixed().as_deref() {
-            Some("") => format!("update {}, {except}", self.package),
-            Some(versions) => format!("update {} to {versions}, {except}", self.package),
-            None if has(Fix::Own) => format!("take it out of {}, {except}", self.package),
+            Some("") => format!("update {}", self.package),
+            Some(versions) => format!("update {} to {versions}", self.package),
+            None if has(Fix::Own) => format!("take it out of {}", self.package),
             None if has(Fix::Unknown) => {
-                format!("look for a version of {} without it (the scanner does not tell), {except}", self.package)
+                format!("look for a version of {} without it: the scanner does not tell", self.package)
             }
-            None => format!("there is no fix yet: do without {}, {except}", self.package),
+            None => format!("there is no fix yet: do without {}", self.package),
         }
     }
 }
@@ -234,8 +236,8 @@ mod tests {
         assert_eq!(
             told,
             [
-                "openssl 1.0: CRITICAL CVE-1, HIGH CVE-2 → update openssl to 1.1, 1.2, or let it through for a while by [[image-policy.exceptions]]",
-                "zlib 1.0: CRITICAL CVE-3 → look for a version of zlib without it (the scanner does not tell), or let it through for a while by [[image-policy.exceptions]]"
+                "openssl 1.0: CRITICAL CVE-1, HIGH CVE-2 → update openssl to 1.1, 1.2",
+                "zlib 1.0: CRITICAL CVE-3 → look for a version of zlib without it: the scanner does not tell"
             ]
         );
     }

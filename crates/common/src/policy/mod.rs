@@ -11,6 +11,7 @@ use crate::markdown;
 pub use findings::{Finding, Fix, Judgement, Package, by_package, judge};
 pub use scan_report::{GivenReport, ScanReport, reports_of};
 
+use findings::FINDING;
 use leaks::leaks;
 
 /// How many layers, and how many files of each, are told of an image that is too big.
@@ -106,6 +107,9 @@ pub fn explain(violations: &[Violation]) -> (String, String) {
         if !fixes.contains(&fix.as_str()) {
             fixes.push(fix);
         }
+    }
+    if violations.iter().any(|violation| violation.rule == FINDING) {
+        fixes.push("or let a finding through for a while by [[image-policy.exceptions]]");
     }
     (format!("the image does not keep the policy: {}{more}", found.join(", ")), fixes.join("; "))
 }

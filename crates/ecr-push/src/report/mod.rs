@@ -151,19 +151,22 @@ fn gravity(fate: &Fate) -> u8 {
 fn verdict(config: &Config, outcome: &Outcome) -> Verdict {
     let bad: Vec<&ImageOutcome> = outcome.images.iter().filter(|image| gravity(&image.fate) > 0).collect();
     let Some(worst) = bad.iter().rev().max_by_key(|image| gravity(&image.fate)) else { return Verdict::Good };
-    let there = worst.digest().map(|digest| format!("the image is in the registry ({}), but ", digest.short()));
+    let there = worst.digest().map(|digest| format!("the image is in the registry ({}), but", digest.short()));
     let key = &worst.target.key;
-    let why = |text: String| format!("`{key}`: {}{text}{}", there.clone().unwrap_or_default(), and_more(bad.len()));
+    let why = |text: String| match &there {
+        Some(there) => format!("`{key}`: {there} {text}{}", and_more(bad.len())),
+        None => format!("`{key}`: {text}{}", and_more(bad.len())),
+    };
     let again = "run again: what arrived is not sent twice";
     match &worst.fate {
         Fate::Failed(failure) => Verdict::Broken {
             kind: failure.kind,
-            why: why(format!("{:#}", failure.error)),
+            why: why(format!("{}{:#}", if there.is_some() { "could not " } else { "" }, failure.error)),
             hint: failure.hint.clone().unwrap_or_else(|| again.to_owned()),
         },
         Fate::Blocked(violations) => {
             let (text, hint) = policy::explain(violations);
-            Verdict::Bad { why: why(text.replacen("the image does", "it does", 1)), hint }
+            Verdict::Bad { why: why(text.replacen("the image does not keep the policy", "it does not pass", 1)), hint }
         }
         Fate::TimedOut => Verdict::Bad {
             why: why(format!("the push did not end within {}", human(config.timeout))),

@@ -80,7 +80,7 @@ pub(super) fn let_through(key: &ServiceKey, scans: &[&Scanned]) -> String {
         }
         let less = match judgement.minor.len() {
             0 => String::new(),
-            count => format!("\nBeside these, {count} are less severe than the policy asks for.\n"),
+            count => format!("\nLess severe than the policy asks for: {count}.\n"),
         };
         let body = table(&["what", "why it is let through", "by"], &rows) + &less;
         text += &details(&format!("{key}: what {by} found and was let through"), &body);

@@ -25,7 +25,7 @@ fn an_unknown_or_missing_key_is_told_with_the_one_that_was_meant() {
         ("[image-policy]", "[image]"),
     ]), @"
     delivery.toml:24: unknown key `repositry` in [services.auth]: did you mean `repository`?
-    delivery.toml:39: unknown key `non-root` in [image-policy]: known are `max-size`, `require-non-root`, `require-healthcheck`, `required-files`, `refuse-secrets`, `fail-on`, `ignore-unfixed`
+    delivery.toml:39: unknown key `non-root` in [image-policy]: known are `max-size`, `max-compressed-size`, `require-non-root`, `require-healthcheck`, `required-files`, `refuse-secrets`, `require-scan`, `max-report-age`, `fail-on`, `ignore-unfixed`, `exceptions`
     delivery.toml:1: missing key `name` at the top
     delivery.toml:21: missing key `container` in [services.auth]
     delivery.toml:14: unknown key `zzz` in [environments.production]: known are `branch`, `region`, `account`, `cluster`, `role`, `variables`, `strategy`
