@@ -61,7 +61,7 @@ fn without_scan(seen: &Seen) -> Next {
         None if seen.waited >= ASKED_AFTER => Next::Ask,
         Some(ScanStart::NotForUs(reason)) if seen.waited >= GIVEN_UP_AFTER => Next::Block(
             format!("ECR has not scanned it, and takes no order to ({reason})"),
-            "have the registry's scanning rules include this repository, or scan the image in the job and give the report by `scan-report`".to_owned(),
+            "have the registry's scanning rules include this repository, or scan the image in the job, and give the report by `scan-report` instead of `gate: ecr`".to_owned(),
         ),
         _ => Next::Wait,
     }
@@ -72,11 +72,11 @@ fn never(status: &str) -> Option<&'static str> {
     match status {
         "FAILED" => Some("run again in a while: an image can be scanned once in 24 hours"),
         "UNSUPPORTED_IMAGE" => Some(
-            "ECR cannot scan an image without a known operating system (FROM scratch): scan it in the job and give the report by `scan-report`",
+            "ECR cannot scan an image without a known operating system (FROM scratch): scan it in the job, and give the report by `scan-report` instead of `gate: ecr`",
         ),
-        "IMAGE_SIZE_EXCEEDED" => {
-            Some("make the image smaller, or scan it in the job and give the report by `scan-report`")
-        }
+        "IMAGE_SIZE_EXCEEDED" => Some(
+            "make the image smaller, or scan it in the job, and give the report by `scan-report` instead of `gate: ecr`",
+        ),
         "SCAN_ELIGIBILITY_EXPIRED" => Some(
             "Inspector scans images that were pushed not long ago: push the image of a new commit, or lengthen its re-scan duration",
         ),

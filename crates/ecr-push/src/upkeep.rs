@@ -99,11 +99,14 @@ pub(crate) fn forbidden_tags(
     let settings = if is_mended { &config.wanted.settings } else { found };
     let tags = forbidden(config, settings, pushed)?;
     Some(
-        Failure::input(format!("repository `{name}` is {}, and `{tags}` could not move there", settings.tag_mutability))
-            .hint(format!(
-                "set `reconcile: enforce`, which makes it {} with these tags excluded, or leave them out of the input `tags`",
-                config.wanted.settings.tag_mutability
-            )),
+        Failure::input(format!(
+            "repository `{name}` is {}, and `{tags}` could not move there",
+            settings.tag_mutability
+        ))
+        .hint(format!(
+            "set `reconcile: enforce`, which makes it {}, or leave these tags out of the input `tags`",
+            config.wanted.settings.tag_mutability
+        )),
     )
 }
 

@@ -123,7 +123,12 @@ impl Run<'_> {
             Some(scan) => format!("{} after {}", told(scan), human(began.elapsed())),
             None => format!("ECR has no scan of it after {}", human(began.elapsed())),
         };
-        waited(ended, "gate: ecr", found)
+        waited(
+            ended,
+            "gate: ecr",
+            found,
+            "run again: what is there is not pushed twice; or give it more time by the input `timeout`",
+        )
     }
 
     async fn verify_signature(&self, image: &mut ImageOutcome) -> Waited<Vec<Violation>> {
@@ -140,7 +145,8 @@ impl Run<'_> {
             [] => "ECR has not signed it".to_owned(),
             [first, ..] => format!("ECR's signature by {} is {}", first.profile, first.status),
         };
-        match waited(ended, "signed", found) {
+        let help = "check that a rule of ECR's signing configuration is about this repository (`aws ecr get-signing-configuration`), then run again";
+        match waited(ended, "signed", found, help) {
             Waited::Done(profile) => {
                 image.signed = Some(profile);
                 Waited::Done(Vec::new())
@@ -160,14 +166,12 @@ fn waited<T>(
     ended: Result<Ended<Result<T, Violation>>, Failure>,
     rule: &'static str,
     found: impl FnOnce() -> String,
+    help: &str,
 ) -> Waited<T> {
     match ended {
         Ok(Ended::Done(Ok(done))) => Waited::Done(done),
         Ok(Ended::Done(Err(violation))) => Waited::Blocked(violation),
-        Ok(Ended::TimedOut) => {
-            let fix = "run again: what is there is not pushed twice; or give it more time by the input `timeout`";
-            Waited::Blocked(Violation { rule, found: found(), fix: fix.to_owned() })
-        }
+        Ok(Ended::TimedOut) => Waited::Blocked(Violation { rule, found: found(), fix: help.to_owned() }),
         Ok(Ended::Cancelled) => Waited::Ended(Fate::Cancelled),
         Err(failure) => Waited::Ended(Fate::Failed(failure)),
     }
