@@ -3,8 +3,12 @@
 //! Being one, it is the one place for TLS roots, proxies and time limits, and the one seam at which tests put a simulated
 //! world under the real clients. The calendar comes with it: requests are signed with the time, and a world has its own.
 
-use std::fmt;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use std::{fmt, io};
 
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource, TimeSource};
 use aws_smithy_http_client::Connector;
@@ -18,7 +22,9 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, SizeHint};
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 
 use crate::calendar;
 use crate::failure::Failure;
@@ -34,6 +40,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Http {
     connector: SharedHttpConnector,
+    /// The same without a limit on how long an answer may take to begin: that of an upload begins when all of it is there.
+    uploads: SharedHttpConnector,
     clock: SharedTimeSource,
 }
 
@@ -69,20 +77,23 @@ impl Http {
             .with_trust_store(roots)
             .build()
             .map_err(|error| Failure::input(format!("read the TLS roots: {error}")))?;
-        let settings =
-            HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
-        let connector = Connector::builder()
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .tls_context(context)
-            .connector_settings(settings)
-            .proxy_config(ProxyConfig::from_env())
-            .build();
-        Ok(Self::over(SharedHttpConnector::new(connector)))
+        let settings = || HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT);
+        let connector = |settings: HttpConnectorSettings| {
+            let connector = Connector::builder()
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .tls_context(context.clone())
+                .connector_settings(settings)
+                .proxy_config(ProxyConfig::from_env())
+                .build();
+            SharedHttpConnector::new(connector)
+        };
+        let uploads = connector(settings().build());
+        Ok(Self { uploads, ..Self::over(connector(settings().read_timeout(READ_TIMEOUT).build())) })
     }
 
     /// A client over this connector, with the machine's own clock.
     pub fn over(connector: SharedHttpConnector) -> Self {
-        Self { connector, clock: SharedTimeSource::new(SystemTimeSource::new()) }
+        Self { uploads: connector.clone(), connector, clock: SharedTimeSource::new(SystemTimeSource::new()) }
     }
 
     /// The same, with another clock.
@@ -114,17 +125,82 @@ impl Http {
         request: http::Request<Bytes>,
         limit: Duration,
     ) -> Result<http::Response<Bytes>, Unanswered> {
-        let request = HttpRequest::try_from(request.map(SdkBody::from))
-            .map_err(|error| Unanswered::Unsendable(error.to_string()))?;
-        let answer = async {
-            let response =
-                self.connector.call(request).await.map_err(|error| Unanswered::Disconnected(root_cause(&error)))?;
-            let response = response.try_into_http1x().map_err(|error| Unanswered::Disconnected(error.to_string()))?;
-            let (parts, body) = response.into_parts();
-            let body = body.collect().await.map_err(|error| Unanswered::Disconnected(root_cause(error.as_ref())))?;
-            Ok(http::Response::from_parts(parts, body.to_bytes()))
-        };
+        let answer = answer(&self.connector, request.map(SdkBody::from));
         tokio::time::timeout(limit, answer).await.unwrap_or(Err(Unanswered::TimedOut(limit)))
+    }
+
+    /// Sends a request whose body is read while it is sent, and collects its answer, whatever its status.
+    ///
+    /// How long that may take depends on how much it is; what is limited is how long nothing may move.
+    #[expect(clippy::disallowed_methods, reason = "a time limit is not a wait: it ends one")]
+    pub async fn upload(
+        &self,
+        request: http::Request<Upload>,
+        stalled: Duration,
+    ) -> Result<http::Response<Bytes>, Unanswered> {
+        let moved = request.body().moved.clone();
+        let mut answer = pin!(answer(&self.uploads, request.map(SdkBody::from_body_1_x)));
+        loop {
+            let before = moved.load(Ordering::Relaxed);
+            match tokio::time::timeout(stalled, answer.as_mut()).await {
+                Ok(answer) => return answer,
+                Err(_) if moved.load(Ordering::Relaxed) == before => return Err(Unanswered::TimedOut(stalled)),
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+async fn answer(
+    connector: &SharedHttpConnector,
+    request: http::Request<SdkBody>,
+) -> Result<http::Response<Bytes>, Unanswered> {
+    let request = HttpRequest::try_from(request).map_err(|error| Unanswered::Unsendable(error.to_string()))?;
+    let response = connector.call(request).await.map_err(|error| Unanswered::Disconnected(root_cause(&error)))?;
+    let response = response.try_into_http1x().map_err(|error| Unanswered::Disconnected(error.to_string()))?;
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.map_err(|error| Unanswered::Disconnected(root_cause(error.as_ref())))?;
+    Ok(http::Response::from_parts(parts, body.to_bytes()))
+}
+
+/// The body of an upload: pieces that somebody reads while they are sent, and how many bytes they are together.
+#[derive(Debug)]
+pub struct Upload {
+    left: u64,
+    pieces: mpsc::Receiver<io::Result<Bytes>>,
+    moved: Arc<AtomicU64>,
+}
+
+impl Upload {
+    /// A body of this many bytes. Every one that is sent is counted in `moved`.
+    pub fn new(length: u64, pieces: mpsc::Receiver<io::Result<Bytes>>, moved: Arc<AtomicU64>) -> Self {
+        Self { left: length, pieces, moved }
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let piece = ready!(self.pieces.poll_recv(context));
+        if let Some(Ok(piece)) = &piece {
+            let length = piece.len() as u64;
+            self.left = self.left.saturating_sub(length);
+            self.moved.fetch_add(length, Ordering::Relaxed);
+        }
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
     }
 }
 

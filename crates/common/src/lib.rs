@@ -1,8 +1,8 @@
 //! What the five actions share: the one owner of every outside world.
 //!
 //! In reading order: what things are called ([`names`]) and how work fails ([`failure`]); what a caller wrote ([`inputs`],
-//! [`delivery`], [`scope`]); the worlds outside ([`runner`], [`http`], [`aws`], [`github`], [`docker`], [`git`]) and the
-//! door to them all ([`edges`]); what is delivered ([`image`], [`task_definition`]) and what that needs
+//! [`delivery`], [`scope`]); the worlds outside ([`runner`], [`http`], [`aws`], [`github`], [`docker`], [`registry`], [`git`]) and the
+//! door to them all ([`edges`]); what is delivered ([`image`], [`image_source`], [`push`], [`task_definition`]) and what that needs
 //! ([`preflight`]); what outlives a run ([`ledger`], [`lock`]); time ([`poll`], [`stop`]); and what a run says at its end ([`report`], [`entry`](entry())).
 //!
 //! # Invariants
@@ -18,11 +18,13 @@ pub mod docker;
 pub mod duration;
 pub mod edges;
 mod entry;
+pub mod extent;
 pub mod failure;
 pub mod git;
 pub mod github;
 pub mod http;
 pub mod image;
+pub mod image_source;
 pub mod inputs;
 pub mod ledger;
 pub mod lock;
@@ -32,6 +34,8 @@ pub mod names;
 pub mod policy;
 pub mod poll;
 pub mod preflight;
+pub mod push;
+pub mod registry;
 pub mod report;
 pub mod runner;
 pub mod scope;

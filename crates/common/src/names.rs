@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// A text that is not a name of its kind. Reads as a sentence fragment: ``` `A B` is not a cluster name: … ```.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -135,6 +136,25 @@ impl CommitSha {
 }
 
 impl Digest {
+    /// The digest of these bytes.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self::of(Sha256::new_with_prefix(bytes))
+    }
+
+    /// The digest of what was hashed.
+    pub fn of(hash: Sha256) -> Self {
+        let mut text = "sha256:".to_owned();
+        for byte in hash.finalize() {
+            let _ = fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+        }
+        Self(text)
+    }
+
+    /// The digits alone.
+    pub fn hexadecimal(&self) -> &str {
+        &self.0["sha256:".len()..]
+    }
+
     /// `sha256:` and the first twelve digits, for people.
     pub fn short(&self) -> &str {
         &self.0[.."sha256:".len() + 12]

@@ -4,6 +4,7 @@
 
 #![expect(clippy::expect_used, reason = "a test's furniture has nobody to tell but the test")]
 
+pub mod images;
 mod line;
 mod permissions;
 

@@ -10,3 +10,4 @@ mod lost_locks;
 mod place;
 mod post;
 mod preflight;
+mod pushing;

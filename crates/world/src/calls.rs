@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
+use crate::wildcard;
+
 /// A request that reached the world.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -56,9 +58,27 @@ pub enum Fault {
     Unavailable,
     /// The request is carried out, and its answer is lost: the connection closes.
     AnswerLost,
+    /// The connection closes, and nothing was carried out: what ECR does to an upload to a repository that is not there.
+    Closed,
+    /// This answer, and nothing is carried out.
+    Answer {
+        /// Its status.
+        status: u16,
+        /// Its headers.
+        headers: Vec<(&'static str, &'static str)>,
+        /// Its body.
+        body: &'static str,
+    },
 }
 
-/// Faults that wait for their calls: the first match by name is used up.
+impl Fault {
+    /// An answer without a header of its own.
+    pub fn answer(status: u16, body: &'static str) -> Self {
+        Self::Answer { status, headers: Vec::new(), body }
+    }
+}
+
+/// Faults that wait for their calls: the first match by name is used up. A `*` in a name stands for any text.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(VecDeque<(String, Fault)>);
 
@@ -70,7 +90,7 @@ impl Faults {
     }
 
     pub(crate) fn take(&mut self, call: &str) -> Option<Fault> {
-        let index = self.0.iter().position(|(name, _)| name == call)?;
+        let index = self.0.iter().position(|(name, _)| wildcard::matches(name, call))?;
         self.0.remove(index).map(|(_, fault)| fault)
     }
 }

@@ -122,7 +122,8 @@ impl Route {
         let denied =
             format!("User: arn:aws:sts::{account}:assumed-role/deliver/run is not authorized to perform: {call}");
         match (fault, self) {
-            (Fault::Unavailable | Fault::AnswerLost, _) => {
+            (Fault::Answer { status, headers, body }, _) => wire::scripted(*status, headers, body),
+            (Fault::Unavailable | Fault::AnswerLost | Fault::Closed, _) => {
                 wire::respond(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "unavailable")
             }
             (Fault::Throttled, Self::Json(..)) => {

@@ -90,7 +90,7 @@ impl World {
         self.with(|state| state.now)
     }
 
-    /// Scripts the next `times` calls of this name (`ecs:DescribeServices`) to meet a fault.
+    /// Scripts the next `times` calls of this name (`ecs:DescribeServices`, `PUT /v2/app/blobs/uploads/*`) to meet a fault.
     pub fn script(&self, call: &str, fault: Fault, times: usize) {
         self.lock().faults.script(call, fault, times);
     }
@@ -143,7 +143,7 @@ impl World {
         if let Some(death) = &mut state.death {
             death.comes_closer();
         }
-        (fault != Some(Fault::AnswerLost)).then_some(response)
+        (!matches!(fault, Some(Fault::AnswerLost | Fault::Closed))).then_some(response)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

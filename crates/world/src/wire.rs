@@ -97,6 +97,15 @@ pub(crate) fn respond(status: StatusCode, content_type: &str, body: impl Into<By
     response
 }
 
+/// A response that a test wrote down.
+pub(crate) fn scripted(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> Response<Bytes> {
+    let mut response = respond(StatusCode::from_u16(status).unwrap_or_default(), "application/json", body);
+    for (name, value) in headers {
+        response.headers_mut().insert(*name, HeaderValue::from_static(value));
+    }
+    response
+}
+
 /// A JSON response, as GitHub answers.
 pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response<Bytes> {
     respond(status, "application/json; charset=utf-8", body.to_string())

@@ -1,5 +1,6 @@
 //! Elastic Container Registry: repositories, images and the token to push with.
 
+mod layers;
 mod manifest;
 mod platforms;
 mod repositories;

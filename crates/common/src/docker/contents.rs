@@ -5,10 +5,10 @@
 //! <https://github.com/moby/moby/blob/master/image/spec/spec.md>
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Component, Path};
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use futures_util::{Stream, StreamExt};
 use serde_json::Value;
 use tar::{Archive, EntryType};
@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::{Docker, LocalImage};
 use crate::delivery::ImagePolicy;
+use crate::extent::Extent;
 use crate::failure::Failure;
 
 /// How many of a layer's files are kept: the biggest.
@@ -90,7 +91,7 @@ impl Docker {
     }
 
     /// Hands the archive of an image to a reader, while the engine sends it.
-    async fn saved<T: Send + 'static>(
+    pub(super) async fn saved<T: Send + 'static>(
         &self,
         image: &str,
         read: impl FnOnce(Pieces) -> io::Result<T> + Send + 'static,
@@ -120,7 +121,7 @@ async fn hand_on(
 }
 
 /// What the engine sends, to be read where waiting is allowed.
-struct Pieces {
+pub(super) struct Pieces {
     receiver: mpsc::Receiver<bytes::Bytes>,
     piece: bytes::Bytes,
 }
@@ -166,7 +167,7 @@ fn scan(archive: impl Read, wanted: Vec<String>) -> io::Result<Contents> {
         let mut head = Vec::new();
         entry.by_ref().take(512).read_to_end(&mut head)?;
         if head.starts_with(&GZIP) {
-            layers.insert(name, layer(GzDecoder::new(head.as_slice().chain(entry)), &wanted)?);
+            layers.insert(name, layer(MultiGzDecoder::new(head.as_slice().chain(entry)), &wanted)?);
         } else if head.get(257..262) == Some(b"ustar") {
             layers.insert(name, layer(head.as_slice().chain(entry), &wanted)?);
         } else if head.first().is_some_and(|first| b"{[".contains(first)) && entry.size() <= TEXT {
@@ -180,6 +181,24 @@ fn scan(archive: impl Read, wanted: Vec<String>) -> io::Result<Contents> {
     let paths = manifest["Layers"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let paths: Vec<&str> = paths.map(|path| links.get(path).map_or(path, String::as_str)).collect();
     Ok(contents(&paths, &layers, config, wanted))
+}
+
+/// Reads what is in layers that are at hand, compressed or not.
+pub(crate) fn read_layers(layers: &[Extent], config: &[u8], wanted: Vec<String>) -> io::Result<Contents> {
+    let names: Vec<String> = (0..layers.len()).map(|index| index.to_string()).collect();
+    let mut scanned = BTreeMap::new();
+    for (extent, name) in layers.iter().zip(&names) {
+        let mut head = Vec::new();
+        extent.reader().take(2).read_to_end(&mut head)?;
+        let read = match head == GZIP {
+            true => layer(MultiGzDecoder::new(BufReader::new(extent.reader())), &wanted),
+            false => layer(BufReader::new(extent.reader()), &wanted),
+        };
+        scanned.insert(name.clone(), read.map_err(|error| io::Error::other(format!("{}: {error}", extent.name())))?);
+    }
+    let config: Value = serde_json::from_slice(config)?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Ok(contents(&names, &scanned, &config, wanted))
 }
 
 /// Puts the layers in order, each with the instruction that made it.
@@ -249,7 +268,7 @@ fn lies_in(file: &str, folder: &str) -> bool {
 }
 
 /// An instruction as the Dockerfile has it: without what the builder writes around it.
-pub(super) fn instruction(created_by: &str) -> String {
+pub(crate) fn instruction(created_by: &str) -> String {
     let text = created_by.trim_end_matches("# buildkit").trim();
     let text = text.strip_prefix("/bin/sh -c #(nop)").map_or(text, str::trim);
     match text.strip_prefix("/bin/sh -c ") {

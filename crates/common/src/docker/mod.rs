@@ -5,6 +5,7 @@ mod contents;
 mod context;
 mod dockerfile;
 mod progress;
+mod save;
 mod session;
 mod wire;
 
@@ -21,6 +22,8 @@ use jiff::Timestamp;
 
 pub use build::{Build, Cache};
 pub use contents::{Contents, Examined, Layer};
+pub(crate) use contents::{instruction, read_layers};
+pub use save::Store;
 
 use wire::Address;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::scans::ScanSeed;
 use crate::wire::Refusal;
@@ -81,6 +81,22 @@ impl Repository {
 
     pub(crate) fn tags(&self) -> impl Iterator<Item = &str> {
         self.tags.keys().map(String::as_str)
+    }
+
+    /// What points to the manifests whose subject is this one, as the list of referrers has it.
+    pub(crate) fn referrers(&self, subject: &str) -> Vec<Value> {
+        let manifests = self.manifests.iter().map(|(digest, manifest)| (digest, manifest, manifest.parse()));
+        let referrers = manifests.filter(|(_, _, json)| json["subject"]["digest"] == subject);
+        let descriptor = |(digest, manifest, json): (&String, &Manifest, Value)| {
+            json!({
+                "mediaType": manifest.media_type,
+                "digest": digest,
+                "size": manifest.body.len(),
+                "artifactType": json["artifactType"],
+                "annotations": json["annotations"],
+            })
+        };
+        referrers.map(descriptor).collect()
     }
 
     pub(crate) fn blob(&self, digest: &str) -> Option<&Bytes> {

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(crate) use layers::{LAYERS, layer_url};
 pub(crate) use uploads::Uploads;
@@ -21,6 +21,7 @@ use crate::state::State;
 use crate::wire::{self, Refusal};
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 /// Answers a request under `/v2/`, or for a layer by its URL.
 pub(crate) fn answer(state: &mut State, request: &Request<Bytes>) -> Response<Bytes> {
@@ -102,6 +103,7 @@ enum Resource<'a> {
     Uploads { repository: &'a str },
     Upload { repository: &'a str, id: &'a str },
     Tags { repository: &'a str },
+    Referrers { repository: &'a str, subject: &'a str },
 }
 
 impl<'a> Resource<'a> {
@@ -120,6 +122,8 @@ impl<'a> Resource<'a> {
             Some(Self::Manifest { repository, reference: name })
         } else if let Some(repository) = head.strip_suffix("/blobs/uploads") {
             Some(Self::Upload { repository, id: name })
+        } else if let Some(repository) = head.strip_suffix("/referrers") {
+            Some(Self::Referrers { repository, subject: name })
         } else {
             head.strip_suffix("/blobs").map(|repository| Self::Blob { repository, digest: name })
         }
@@ -132,6 +136,7 @@ impl<'a> Resource<'a> {
             | Self::Blob { repository, .. }
             | Self::Uploads { repository }
             | Self::Upload { repository, .. }
+            | Self::Referrers { repository, .. }
             | Self::Tags { repository } => repository,
         }
     }
@@ -148,6 +153,7 @@ impl<'a> Resource<'a> {
             (Self::Upload { repository, id }, &Method::PATCH) => uploads::append(state, repository, id, request),
             (Self::Upload { repository, id }, &Method::PUT) => uploads::finish(state, repository, id, request),
             (Self::Tags { repository }, _) if is_read => list_tags(state, repository),
+            (Self::Referrers { repository, subject }, _) if is_read => list_referrers(state, repository, subject),
             _ => refuse(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "The operation is unsupported."),
         }
     }
@@ -178,6 +184,11 @@ fn put_manifest(state: &mut State, name: &str, reference: &str, request: &Reques
             // ECR sends no Location here, whatever the specification says.
             let mut response = wire::respond(StatusCode::CREATED, "text/plain", "");
             set(&mut response, CONTENT_DIGEST, &digest);
+            // The registry keeps the list of what refers to an image, and says so ("Pushing Manifests with Subject").
+            let manifest: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+            if let Some(subject) = manifest["subject"]["digest"].as_str() {
+                set(&mut response, SUBJECT, subject);
+            }
             response
         }
         Some(Err(refusal)) => refuse_as(&refusal),
@@ -198,6 +209,14 @@ fn get_blob(state: &State, name: &str, digest: &str) -> Response<Bytes> {
 fn list_tags(state: &State, name: &str) -> Response<Bytes> {
     let tags: Vec<&str> = state.ecr.repository(name).into_iter().flat_map(ecr::Repository::tags).collect();
     wire::json_response(StatusCode::OK, &json!({ "name": name, "tags": tags }))
+}
+
+fn list_referrers(state: &State, name: &str, subject: &str) -> Response<Bytes> {
+    let referrers: Vec<Value> =
+        state.ecr.repository(name).map(|repository| repository.referrers(subject)).unwrap_or_default();
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": referrers });
+    wire::respond(StatusCode::OK, media_type, index.to_string())
 }
 
 fn set(response: &mut Response<Bytes>, name: HeaderName, value: &str) {
