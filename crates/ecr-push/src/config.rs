@@ -7,10 +7,12 @@ use common::aws::Place;
 use common::delivery::{Delivery, ImagePolicy, MOST_MOVING_TAGS, Repositories, Service, TagPattern};
 use common::edges::Edges;
 use common::failure::Failure;
+use common::image_source::ImageSource;
 use common::names::{CommitSha, RepositoryName, ServiceKey, Tag};
 use common::policy::GivenReport;
 use common::scope::Scope;
 
+use crate::attachments::Attachments;
 use crate::inputs::{Gate, Inputs, OnExisting};
 use crate::settings::{Wanted, wanted};
 
@@ -34,6 +36,8 @@ pub(crate) struct Config {
     /// Whether images have to pass ECR's own scan.
     pub(crate) is_scanned_by_ecr: bool,
     pub(crate) on_existing: Option<OnExisting>,
+    /// What is attached to an image that is new.
+    pub(crate) attachments: Attachments,
     pub(crate) repositories: Repositories,
     /// What repositories are to be like.
     pub(crate) wanted: Wanted,
@@ -46,14 +50,28 @@ pub(crate) struct Config {
 pub(crate) struct Target {
     pub(crate) key: ServiceKey,
     pub(crate) repository: RepositoryName,
-    /// What the engine knows it by.
+    /// What the caller calls it.
     pub(crate) image: String,
+    /// Where that is.
+    pub(crate) source: ImageSource,
     pub(crate) policy: ImagePolicy,
 }
 
 impl Config {
     pub(crate) fn read(inputs: Inputs, edges: &Edges) -> Result<Self, Failure> {
-        let Inputs { common, image, repository, registry, tags, scan_report, gate, reconcile, on_existing } = inputs;
+        let Inputs {
+            common,
+            image,
+            repository,
+            registry,
+            tags,
+            scan_report,
+            gate,
+            reconcile,
+            on_existing,
+            sbom,
+            provenance,
+        } = inputs;
         let scope = Scope::resolve(&common, edges)?;
         let commit = scope.require_commit()?.clone();
         let tag: Tag = commit.as_str().parse().map_err(Failure::bug)?;
@@ -67,8 +85,18 @@ impl Config {
         let gates = gate.map(|list| list.0).unwrap_or_default();
         let reports = (scan_report.is_some() || gates.contains(&Gate::Report))
             .then(|| reports(&scope.workspace, &scan_report.map(|list| list.0).unwrap_or_default()));
+        let targets = targets(&scope, &commit, image, repository)?;
+        let attachments = Attachments::read(sbom, provenance, &scope.workspace, edges)?;
+        if attachments.are_of_one_image() && targets.len() > 1 {
+            let count = targets.len();
+            return Err(Failure::input(format!(
+                "`sbom` and `provenance` speak of one image, and there are {count} to push"
+            ))
+            .hint("name one service in the input `services`, or let `provenance` be `run`"));
+        }
         Ok(Self {
-            targets: targets(&scope, &commit, image, repository)?,
+            targets,
+            attachments,
             wanted: wanted(&repositories, &moving, lifecycle)?,
             repositories,
             place: scope.place,
@@ -132,7 +160,9 @@ fn targets(
             [key] => key.clone(),
             _ => key_of(&repository)?,
         };
-        return Ok(vec![Target { key, image: local(&repository), repository, policy: ImagePolicy::default() }]);
+        let (image, policy) = (local(&repository), ImagePolicy::default());
+        let source = source(scope, &image)?;
+        return Ok(vec![Target { key, image, source, repository, policy }]);
     };
     if let (Some(input), true) = (given, scope.services.len() > 1) {
         return Err(Failure::input(format!(
@@ -145,9 +175,16 @@ fn targets(
     let target = |(key, service): (&ServiceKey, &Service)| {
         let repository = repository.clone().unwrap_or_else(|| service.repository.clone());
         let policy = Delivery::image_policy_of(delivery, key);
-        Target { key: key.clone(), image: local(&repository), repository, policy }
+        let image = local(&repository);
+        let source = source(scope, &image)?;
+        Ok(Target { key: key.clone(), image, source, repository, policy })
     };
-    Ok(declared.map(target).collect())
+    declared.map(target).collect()
+}
+
+fn source(scope: &Scope, image: &str) -> Result<ImageSource, Failure> {
+    let source: ImageSource = image.parse().map_err(|failure: Failure| failure.context("input `image`"))?;
+    Ok(source.within(&scope.workspace))
 }
 
 /// What a service is called that has nothing but a repository.

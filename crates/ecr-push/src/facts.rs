@@ -8,6 +8,7 @@ use common::aws::{Aws, Image, Manifest, RegistryScanning, Repository};
 use common::docker::{Docker, Examined, LocalImage};
 use common::edges::Edges;
 use common::failure::Failure;
+use common::image_source::{ImageSource, SourceImage};
 use common::names::{RepositoryName, Tag};
 use futures_util::future::{try_join, try_join_all};
 use jiff::Timestamp;
@@ -30,6 +31,8 @@ pub(crate) struct TargetFacts {
     /// `None` if there is no such repository.
     pub(crate) repository: Option<Repository>,
     pub(crate) image: ImageFacts,
+    /// The image itself, where it is in files.
+    pub(crate) source: Option<SourceImage>,
 }
 
 /// Where the image is.
@@ -71,29 +74,65 @@ impl Facts {
         .await?;
         let docker = match edges.docker().await {
             Ok(docker) => Some(docker),
-            Err(failure) if found.iter().any(|(_, pushed)| pushed.is_none()) => return Err(failure),
+            Err(failure) if config.targets.iter().zip(&found).any(needs_engine) => return Err(failure),
             Err(_) => None,
         };
         let rest = config.targets.iter().zip(found);
-        let targets = try_join_all(rest.map(async |(target, (repository, pushed))| {
-            let local = match &docker {
-                Some(docker) => docker.inspect(&target.image).await?,
-                None => None,
-            };
-            let image = match (pushed, local, &docker) {
-                (Some(pushed), local, _) => {
-                    ImageFacts::Pushed(dated(aws, target, pushed, local.as_ref()).await?, local)
-                }
-                (None, Some(local), Some(docker)) => {
-                    let examined = docker.examine(local, &target.policy).await?;
-                    ImageFacts::Local(examined, upkeep(aws, &target.repository, repository.is_some()).await)
-                }
-                (None, ..) => ImageFacts::Nowhere,
-            };
-            Ok::<_, Failure>((target.clone(), TargetFacts { repository, image }))
-        }))
-        .await?;
+        let targets = rest.map(async |(target, (repository, pushed))| {
+            let facts = target_facts(aws, target, repository, pushed, docker.as_ref()).await?;
+            Ok::<_, Failure>((target.clone(), facts))
+        });
+        let targets = try_join_all(targets).await?;
         Ok(Self { targets, docker, now: edges.now() })
+    }
+}
+
+/// What is true of one image.
+async fn target_facts(
+    aws: &Aws,
+    target: &Target,
+    repository: Option<Repository>,
+    pushed: Option<Pushed>,
+    docker: Option<&Docker>,
+) -> Result<TargetFacts, Failure> {
+    let source = match target.source.open().await {
+        Ok(source) => source,
+        // What is in the registry needs nothing here.
+        Err(_) if pushed.is_some() => None,
+        Err(failure) => return Err(failure),
+    };
+    let local = match (&source, &target.source, docker) {
+        (Some(source), ..) => Some(source.image.clone()),
+        (None, ImageSource::Engine(name), Some(docker)) => docker.inspect(name).await?,
+        (None, ..) => None,
+    };
+    let image = match (pushed, local) {
+        (Some(pushed), local) => ImageFacts::Pushed(dated(aws, target, pushed, local.as_ref()).await?, local),
+        (None, Some(local)) => {
+            let examined = examine(target, local, source.as_ref(), docker).await?;
+            ImageFacts::Local(examined, upkeep(aws, &target.repository, repository.is_some()).await)
+        }
+        (None, None) => ImageFacts::Nowhere,
+    };
+    Ok(TargetFacts { repository, image, source })
+}
+
+/// Whether an image is to be pushed that only the engine can have.
+fn needs_engine<T>((target, (_, pushed)): (&Target, &(T, Option<Pushed>))) -> bool {
+    pushed.is_none() && matches!(target.source, ImageSource::Engine(_))
+}
+
+/// Looks at an image as closely as its policy asks for, wherever it is.
+async fn examine(
+    target: &Target,
+    local: LocalImage,
+    source: Option<&SourceImage>,
+    docker: Option<&Docker>,
+) -> Result<Examined, Failure> {
+    match (source, docker) {
+        (Some(source), _) => source.examine(&target.policy).await,
+        (None, Some(docker)) => docker.examine(local, &target.policy).await,
+        (None, None) => Err(Failure::bug("an image was found, and nobody has it")),
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Inputs {
     /// The inputs of every action.
     #[command(flatten)]
     pub common: CommonInputs,
-    /// The image to push, as the runner's Docker engine knows it: a name with a tag, or an id. Blank: `<repository>:<commit>`, as build-affected leaves it.
+    /// The image to push: what the runner's Docker engine knows by this name or id, or `oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE`, relative to the workspace. Blank: `<repository>:<commit>` in the engine, as build-affected leaves it.
     #[arg(long)]
     pub image: Option<String>,
     /// The ECR repository, without the registry's host: for use without a delivery file, or another one for the one in `services`.
@@ -35,6 +35,12 @@ pub struct Inputs {
     /// What is done about a repository whose settings are not those of `[repositories]`: `report` tells, `enforce` changes them. Blank: what the delivery file says, else `report`.
     #[arg(long)]
     pub reconcile: Option<Reconcile>,
+    /// A bill of materials to attach to the image: a file in the JSON of SPDX or CycloneDX, relative to the workspace.
+    #[arg(long)]
+    pub sbom: Option<String>,
+    /// A provenance to attach to the image: a file with an in-toto statement, or `run` for one that says what this run knows: repository, commit, workflow and run.
+    #[arg(long)]
+    pub provenance: Option<String>,
     /// What is done if the commit's tag is at another image: `fail`, or `keep` that one. Blank: one that was built anew from the same commit is kept, any other fails.
     #[arg(long)]
     pub on_existing: Option<OnExisting>,

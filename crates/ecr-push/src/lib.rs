@@ -6,6 +6,7 @@
 //! `existing` (the commit's tag is there), `gate` (does the image pass), `upkeep` and `settings` (the repository); what
 //! `effects` ask: `scan` (is ECR's scan over).
 
+mod attachments;
 mod config;
 mod effects;
 mod existing;
@@ -15,6 +16,7 @@ mod inputs;
 mod plan;
 mod report;
 mod scan;
+mod send;
 mod settings;
 mod upkeep;
 
@@ -58,6 +60,10 @@ pub const ACTION: Action = Action {
         ("ecr:GetLifecyclePolicy", "to compare the repository's with what is wanted"),
         ("ecr:GetRegistryScanningConfiguration", "to know whether the registry decides about scanning"),
         ("ecr:GetAuthorizationToken", "to log in to the registry"),
+        (
+            "ecr:GetDownloadUrlForLayer",
+            "to know the layers of the newest image, which are then neither compressed nor sent",
+        ),
         ("ecr:BatchCheckLayerAvailability", "to leave out layers that are there"),
         ("ecr:InitiateLayerUpload", "to push layers"),
         ("ecr:UploadLayerPart", "to push layers"),

@@ -5,6 +5,7 @@ use std::fmt;
 use common::aws::Repository;
 use common::docker::{Docker, Examined, LocalImage};
 use common::failure::Failure;
+use common::image_source::SourceImage;
 use common::names::{RepositoryName, ServiceKey, Tag};
 use common::policy::{self, Violation};
 use jiff::Timestamp;
@@ -39,7 +40,7 @@ pub(crate) enum Step {
     /// It is there.
     Keep { pushed: Pushed, remark: Option<&'static str> },
     /// Push this one.
-    Push { local: LocalImage, checked: Checked },
+    Push { local: LocalImage, source: Option<Box<SourceImage>>, checked: Checked },
     /// It does not pass.
     Block { local: LocalImage, checked: Checked },
 }
@@ -86,7 +87,7 @@ pub(crate) fn plan(config: &Config, facts: Facts) -> Result<Plan, Failure> {
 
 /// What will be done about one image, or all that speaks against it.
 fn change(config: &Config, target: Target, facts: TargetFacts, now: Timestamp) -> Result<Change, Vec<Failure>> {
-    let TargetFacts { repository, image } = facts;
+    let TargetFacts { repository, image, source } = facts;
     let (upkeep, mut refusals) = upkeep(config, &target, repository.as_ref(), &image);
     let pushed = match &image {
         ImageFacts::Pushed(pushed, _) => Some(pushed),
@@ -97,7 +98,7 @@ fn change(config: &Config, target: Target, facts: TargetFacts, now: Timestamp) -
     }
     let step = match image {
         ImageFacts::Pushed(pushed, local) => keep(config, &pushed, local.as_ref()).map(|remark| Step::Keep { pushed, remark }),
-        ImageFacts::Local(examined, _) => step(config, &target, examined, now),
+        ImageFacts::Local(examined, _) => step(config, &target, examined, source, now),
         ImageFacts::Nowhere => Err(Failure::input(format!("the Docker engine has no image `{}`", target.image))
             .hint("build it in this job before this step: build-affected with `build: true`, or `docker build`; or name it by the input `image`")),
     };
@@ -132,7 +133,13 @@ fn upkeep(
     }
 }
 
-fn step(config: &Config, target: &Target, examined: Examined, now: Timestamp) -> Result<Step, Failure> {
+fn step(
+    config: &Config,
+    target: &Target,
+    examined: Examined,
+    source: Option<SourceImage>,
+    now: Timestamp,
+) -> Result<Step, Failure> {
     // An image of another commit would lie to every job that finds it by this one.
     if let Some(revision) = examined.image.revision().filter(|revision| *revision != config.commit.as_str()) {
         return Err(Failure::input(format!(
@@ -144,7 +151,7 @@ fn step(config: &Config, target: &Target, examined: Examined, now: Timestamp) ->
     let checked = check(config, target, &examined, now);
     let local = examined.image;
     Ok(match checked.violations.is_empty() {
-        true => Step::Push { local, checked },
+        true => Step::Push { local, source: source.map(Box::new), checked },
         false => Step::Block { local, checked },
     })
 }

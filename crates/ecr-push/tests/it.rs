@@ -9,3 +9,4 @@ mod refusals;
 mod repositories;
 mod reruns;
 mod shop;
+mod sources;

@@ -21,6 +21,7 @@ use crate::config::{Config, Target};
 use crate::facts::Pushed;
 use crate::gate::Scanned;
 use crate::plan::{Change, Plan, Step};
+use crate::send::Sender;
 use crate::upkeep::Upkeep;
 
 /// What came of a plan.
@@ -90,7 +91,7 @@ impl ImageOutcome {
 /// Applies a plan.
 pub(crate) async fn apply(config: &Config, plan: Plan, aws: &Aws, edges: &Edges) -> Outcome {
     let Plan { changes, docker, moving } = plan;
-    let run = Run { config, docker, aws, edges, began: Instant::now() };
+    let run = Run { config, docker, aws, edges, sender: Sender::new(aws, edges), began: Instant::now() };
     let pushed = changes.iter().filter(|change| matches!(change.step, Step::Push { .. }));
     let keys: Vec<String> = pushed.map(|change| change.key().to_string()).collect();
     let delivered = join_all(changes.into_iter().map(|change| run.deliver(change)));
@@ -114,6 +115,7 @@ struct Run<'a> {
     docker: Option<Docker>,
     aws: &'a Aws,
     edges: &'a Edges,
+    sender: Sender<'a>,
     began: Instant,
 }
 
@@ -168,7 +170,7 @@ impl Run<'_> {
             Step::Keep { pushed, remark } => {
                 Ok(Arrived { pushed: pushed.clone(), is_new: false, remark: remark.map(str::to_owned) })
             }
-            Step::Push { local, .. } => self.push(&change.target, &host, local).await,
+            Step::Push { local, source, .. } => self.push(&change.target, &host, local, source.as_deref()).await,
             Step::Block { .. } => Err(Failure::bug("a blocked image was to be pushed")),
         }
     }

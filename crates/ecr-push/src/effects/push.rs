@@ -2,17 +2,25 @@
 
 use common::docker::LocalImage;
 use common::failure::Failure;
+use common::image_source::SourceImage;
 
 use super::{Arrived, Run};
 use crate::config::Target;
 use crate::existing::keep;
 use crate::facts::{self, Pushed};
+use crate::send::Address;
 
 impl Run<'_> {
     /// Pushes an image. Where another run pushed the same commit meanwhile, the first image stays, as it does in a run that
     /// comes later.
-    pub(super) async fn push(&self, target: &Target, host: &str, local: &LocalImage) -> Result<Arrived, Failure> {
-        let sent = self.send(target, host, local).await;
+    pub(super) async fn push(
+        &self,
+        target: &Target,
+        host: &str,
+        local: &LocalImage,
+        source: Option<&SourceImage>,
+    ) -> Result<Arrived, Failure> {
+        let sent = self.send(target, host, local, source).await;
         let there = facts::pushed(self.config, self.aws, &target.repository).await;
         let pushed = match (sent, there) {
             (Ok(()), Ok(Some(pushed))) => pushed,
@@ -28,6 +36,7 @@ impl Run<'_> {
         };
         if pushed.manifest.digests.contains(&local.id) {
             self.tag_contents(target, local, &pushed).await?;
+            self.attach(target, host, &pushed).await?;
             return Ok(Arrived { pushed, is_new: true, remark: None });
         }
         let details = self.aws.ecr.image_by_digest(&target.repository, &pushed.manifest.digest).await?;
@@ -37,13 +46,32 @@ impl Run<'_> {
         Ok(Arrived { pushed, is_new: false, remark })
     }
 
-    async fn send(&self, target: &Target, host: &str, local: &LocalImage) -> Result<(), Failure> {
+    async fn send(
+        &self,
+        target: &Target,
+        host: &str,
+        local: &LocalImage,
+        source: Option<&SourceImage>,
+    ) -> Result<(), Failure> {
+        let address = self.address(target, host);
+        if let Some(source) = source {
+            return self.sender.send_source(&address, source).await;
+        }
         let docker =
             self.docker.as_ref().ok_or_else(|| Failure::bug("there is an image to push, and no engine to push it"))?;
-        let reference = format!("{host}/{}:{}", target.repository, self.config.tag);
-        let login = self.aws.ecr.get_authorization_token().await?;
-        docker.tag(local.id.as_str(), &reference).await?;
-        docker.push(&reference, &login, |line| self.edges.runner.say(format!("{}: {line}", target.key))).await
+        self.sender.send_local(&address, docker, local).await
+    }
+
+    /// What is known of an image, beside it.
+    async fn attach(&self, target: &Target, host: &str, pushed: &Pushed) -> Result<(), Failure> {
+        let (address, digest) = (self.address(target, host), &pushed.manifest.digest);
+        let image = format!("{host}/{}", target.repository);
+        let artifacts = self.config.attachments.of(&image, digest, &self.config.commit);
+        self.sender.attach(&address, digest, &artifacts).await
+    }
+
+    fn address<'t>(&'t self, target: &'t Target, host: &'t str) -> Address<'t> {
+        Address { key: &target.key, host, repository: &target.repository, tag: &self.config.tag }
     }
 
     /// Lets a later run find the image by what it is made of. The first image with these contents keeps the tag.
