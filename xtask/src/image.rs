@@ -10,7 +10,7 @@ use crate::process::{Run, cargo, program, root, say, target};
 pub(crate) const ACTIONS: [&str; 5] = ["build-affected", "ecr-push", "run-migration", "ecs-deploy", "health-gate"];
 
 /// The entry points of what an action does when the job ends: each is its action's `post-entrypoint`.
-const POSTS: [&str; 1] = ["ecs-deploy-post"];
+const POSTS: [&str; 2] = ["run-migration-post", "ecs-deploy-post"];
 
 /// The program that the image holds once, under the name of each entry point.
 const PROGRAM: &str = "suite";

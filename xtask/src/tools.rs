@@ -9,6 +9,7 @@ use crate::process::{Run, cargo, is_installed, program, say, target};
 const REQUIREMENTS: &str = include_str!("requirements.txt");
 const ACT: &str = "0.2.87";
 const ACTIONLINT: &str = "1.7.12";
+const MIGRATE: &str = "4.18.1";
 const CARGO_DENY: &str = "0.20.2";
 
 /// A program of the Python environment, which is made if it is not there or was made from other requirements.
@@ -58,6 +59,24 @@ fn of_go(name: &str, version: &str, package: &str) -> Result<PathBuf> {
         }
         say(format!("installs {name} {version}"));
         program("go").env("GOBIN", directory(&binary)).args(["install", &format!("{package}@v{version}")]).read()?;
+    }
+    Ok(binary)
+}
+
+/// A migration tool that is one static binary. <https://github.com/golang-migrate/migrate>
+pub(crate) fn migrate() -> Result<PathBuf> {
+    let binary = folder().join(format!("migrate-{MIGRATE}/migrate"));
+    if !binary.is_file() {
+        if !is_installed("go") {
+            bail!("golang-migrate {MIGRATE} is installed with Go, which is missing; install Go 1.24 or newer");
+        }
+        say(format!("installs golang-migrate {MIGRATE}"));
+        program("go")
+            .env("GOBIN", directory(&binary))
+            .env("CGO_ENABLED", "0")
+            .args(["install", "-tags", "postgres"])
+            .arg(format!("github.com/golang-migrate/migrate/v4/cmd/migrate@v{MIGRATE}"))
+            .read()?;
     }
     Ok(binary)
 }

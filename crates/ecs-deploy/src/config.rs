@@ -75,6 +75,8 @@ pub(crate) struct Policy {
     pub(crate) on_conflict: OnConflict,
     pub(crate) on_cancel: OnCancel,
     pub(crate) on_first_failure: OnFirstFailure,
+    /// Whether this run puts back what fails: not where what ran before would break on a migrated database.
+    pub(crate) goes_back: bool,
 }
 
 /// One service to act on.
@@ -181,6 +183,7 @@ impl Config {
                 on_conflict: inputs.on_conflict,
                 on_cancel: inputs.on_cancel,
                 on_first_failure: inputs.on_first_failure,
+                goes_back: inputs.rollback_safe != Some(false),
             },
             dry_run: inputs.common.dry_run,
             timeout: inputs.common.timeout,

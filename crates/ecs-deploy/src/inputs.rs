@@ -66,6 +66,9 @@ pub struct Inputs {
     /// What to do with a service whose first deployment fails, so that there is nothing to go back to.
     #[arg(long, value_enum, default_value = "leave")]
     pub on_first_failure: OnFirstFailure,
+    /// Whether what runs now can run on the databases as they are: run-migration's output of the same name. `false`: a release that fails is not put back by this run. Blank: nobody knows, and it is put back.
+    #[arg(long, action = ArgAction::Set, value_parser = boolean)]
+    pub rollback_safe: Option<bool>,
 }
 
 /// The words of `operation`.

@@ -131,6 +131,9 @@ pub(crate) fn plan(
         waves.push(wave);
     }
     let mut remarks = facts.remarks.clone();
+    if !config.policy.goes_back {
+        remarks.push("this run puts nothing back (`rollback-safe: false`): what runs now may break on the migrated databases; ECS's own circuit breaker still goes back where it is on".to_owned());
+    }
     for finding in findings {
         match finding.kind {
             FindingKind::Blocks => refusals.push(finding.failure),

@@ -176,7 +176,13 @@ fn explain(flight: &Flight, flights: &[Flight], config: &Config) -> (String, Str
     if !others.is_empty() {
         why += &format!(". Put back with it: {}", others.join(", "));
     }
-    (why, next_step(flight, good))
+    match config.policy.goes_back || !matches!(flight.fate, Fate::Failed { .. } | Fate::TimedOut) {
+        true => (why, next_step(flight, good)),
+        false => (
+            format!("{why}. Nothing was put back by this run: {good} may break on the migrated database"),
+            "mend the cause and deploy forward; if the version before is known to run on the database, go back with `operation: rollback`".to_owned(),
+        ),
+    }
 }
 
 fn next_step(flight: &Flight, good: &str) -> String {

@@ -371,3 +371,14 @@ async fn the_first_deployment_of_a_service_that_fails_leaves_it_or_stops_it() {
         assert_snapshot!(told(&ran));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_would_break_on_the_migrated_database_is_not_put_back() {
+    let stage = shop_with("exits 1 after 1 s: no such table", None);
+    let ran = deploy(&stage, &[("rollback-safe", "false")]).await;
+    ends(&ran, "failed", 1);
+    let has_gone_back = |line: &&String| line.starts_with("stop the deployment") || line.contains("to shop-auth:1");
+    assert_eq!(written(&stage).iter().filter(has_gone_back).count(), 0, "{:?}", written(&stage));
+    assert_eq!(ledger(&stage)["s"], "failed");
+    assert_snapshot!(told(&ran));
+}

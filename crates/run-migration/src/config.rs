@@ -1,34 +1,49 @@
 //! What the caller meant: every string is checked here, every file read, and nothing has left the process yet.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use common::aws::Place;
+use common::aws::{DatabaseName, Place};
 use common::calendar;
+use common::delivery::{BackupWhen, RelativePath, Service};
 use common::edges::Edges;
 use common::failure::Failure;
 use common::image::ImageSource;
 use common::inputs::List;
-use common::names::{ClusterName, CommitSha, ContainerName, SecurityGroupId, ServiceKey, ServiceName, SubnetId};
-use common::runner::Environment;
+use common::names::{
+    ClusterName, CommitSha, ContainerName, DeliveryName, EnvironmentName, RepositoryName, SecurityGroupId, ServiceKey,
+    ServiceName, SubnetId,
+};
+use common::runner::{Environment, Event};
 use common::scope::Scope;
 use common::task_definition::Source;
 
+use crate::backup::Wanted;
 use crate::command::CommandLine;
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, OnCancel};
+use crate::pending::Since;
 
 /// Migrations, as the caller meant them.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) place: Place,
     pub(crate) cluster: ClusterName,
-    pub(crate) environment: Option<String>,
+    pub(crate) product: Option<DeliveryName>,
+    pub(crate) environment: Option<EnvironmentName>,
+    /// The checkout.
+    pub(crate) workspace: PathBuf,
+    /// What migrations are pending since.
+    pub(crate) since: Since,
     pub(crate) commit: Option<CommitSha>,
     pub(crate) run: Run,
     pub(crate) targets: Vec<Target>,
     /// The services that were asked for and have no migration.
     pub(crate) skipped: Vec<ServiceKey>,
     pub(crate) placement: Placement,
+    pub(crate) on_cancel: OnCancel,
+    /// The page of this run, for people.
+    pub(crate) run_url: Option<String>,
     pub(crate) dry_run: bool,
     pub(crate) timeout: Duration,
 }
@@ -41,8 +56,13 @@ pub(crate) struct Target {
     pub(crate) source: Source,
     pub(crate) container: Option<ContainerName>,
     pub(crate) image: ImageSource,
+    /// Where the service's images are.
+    pub(crate) repository: Option<RepositoryName>,
     /// Empty is the task definition's own.
     pub(crate) command: Vec<String>,
+    /// The folder of the migration files.
+    pub(crate) sources: Option<RelativePath>,
+    pub(crate) backup: Option<Wanted>,
     pub(crate) variables: BTreeMap<String, String>,
 }
 
@@ -66,6 +86,7 @@ impl Config {
     pub(crate) fn read(inputs: Inputs, edges: &Edges) -> Result<Self, Failure> {
         let Inputs {
             common,
+            operation: _,
             cluster,
             service,
             task_definition,
@@ -75,14 +96,27 @@ impl Config {
             subnets,
             security_groups,
             assign_public_ip,
+            base,
+            backup,
+            rds_instance,
+            rds_cluster,
+            // A restore's.
+            snapshot: _,
+            restore_to: _,
+            confirm: _,
+            swap_names: _,
+            on_cancel,
         } = inputs;
         let scope = Scope::resolve(&common, edges)?;
         let image = image.map(ImageSource::given).transpose()?;
-        let overrides = Overrides { service, task_definition, container, image, command };
+        let database = database(rds_instance, rds_cluster)?;
+        let overrides = Overrides { service, task_definition, container, image, command, backup, database };
         let (targets, skipped) = targets(&scope, &overrides)?;
         Ok(Self {
             cluster: scope.cluster(cluster)?,
-            environment: scope.environment.as_ref().map(|(name, _)| name.to_string()),
+            product: scope.delivery.as_ref().map(|delivery| delivery.name.clone()),
+            environment: scope.environment.as_ref().map(|(name, _)| name.clone()),
+            since: since(base, &edges.event()?),
             commit: scope.commit.clone(),
             run: Run::of(edges.runner.environment()),
             targets,
@@ -92,6 +126,9 @@ impl Config {
                 security_groups: security_groups.map(|List(groups)| groups),
                 assign_public_ip,
             },
+            on_cancel,
+            run_url: edges.runner.environment().run_url(),
+            workspace: scope.workspace,
             place: scope.place,
             dry_run: common.dry_run,
             timeout: common.timeout,
@@ -111,6 +148,28 @@ impl Run {
     }
 }
 
+/// What migrations are pending since.
+pub(crate) fn since(base: Option<String>, event: &Event) -> Since {
+    match (base, event.pull_request_base()) {
+        (Some(base), _) => Since::Revision(base),
+        (None, Some(tip)) => {
+            Since::Parting { tip: tip.to_owned(), branch: event.pull_request_base_branch().map(str::to_owned) }
+        }
+        (None, None) => Since::Running,
+    }
+}
+
+/// The database that the inputs name.
+pub(crate) fn database(instance: Option<String>, cluster: Option<String>) -> Result<Option<DatabaseName>, Failure> {
+    match (instance, cluster) {
+        (Some(_), Some(_)) => Err(Failure::input("there is an input `rds-instance`, and an input `rds-cluster`")
+            .hint("keep the one that names the database")),
+        (Some(instance), None) => Ok(Some(DatabaseName::Instance(instance))),
+        (None, Some(cluster)) => Ok(Some(DatabaseName::Cluster(cluster))),
+        (None, None) => Ok(None),
+    }
+}
+
 /// Inputs that speak of one service.
 struct Overrides {
     service: Option<ServiceName>,
@@ -118,17 +177,23 @@ struct Overrides {
     container: Option<ContainerName>,
     image: Option<ImageSource>,
     command: Option<CommandLine>,
+    backup: Option<BackupWhen>,
+    database: Option<DatabaseName>,
 }
 
 impl Overrides {
     fn given(&self) -> Option<&'static str> {
-        let Self { service, task_definition, container, image, command } = self;
+        let Self { service, task_definition, container, image, command, backup: _, database } = self;
         let given = [
             ("service", service.is_some()),
             ("task-definition", task_definition.is_some()),
             ("container", container.is_some()),
             ("image", image.is_some()),
             ("command", command.is_some()),
+            (
+                if matches!(database, Some(DatabaseName::Cluster(_))) { "rds-cluster" } else { "rds-instance" },
+                database.is_some(),
+            ),
         ];
         given.into_iter().find_map(|(input, is_given)| is_given.then_some(input))
     }
@@ -151,18 +216,7 @@ fn targets(scope: &Scope, overrides: &Overrides) -> Result<(Vec<Target>, Vec<Ser
 fn target(scope: &Scope, key: &ServiceKey, overrides: &Overrides) -> Result<Option<Target>, Failure> {
     let declared = scope.declared(key);
     let migration = declared.and_then(|declared| declared.migration.as_ref());
-    let command = match (&overrides.command, migration) {
-        (Some(CommandLine(command)), _) => command.clone(),
-        (None, Some(migration)) => migration.command.clone(),
-        // A task definition that was named for this may have a command of its own.
-        (None, None) if overrides.task_definition.is_some() => Vec::new(),
-        (None, None) if declared.is_some() => return Ok(None),
-        (None, None) => {
-            return Err(
-                Failure::input("nothing says how to migrate").hint("set the input `command`, or add delivery.toml")
-            );
-        }
-    };
+    let Some(command) = command(overrides, declared)? else { return Ok(None) };
     let variables = scope.variables(key);
     let file = declared.and_then(|declared| declared.task_definition.as_ref()).map(|file| file.as_str());
     let source = Source::read(overrides.task_definition.as_deref().or(file), &scope.workspace, &variables)?;
@@ -173,7 +227,43 @@ fn target(scope: &Scope, key: &ServiceKey, overrides: &Overrides) -> Result<Opti
             ImageSource::Commit { repository: declared.repository.clone(), commit: scope.require_commit()?.clone() }
         }
     };
-    let container = overrides.container.clone().or_else(|| declared.map(|declared| declared.container.clone()));
-    let service = scope.ecs_service(key, overrides.service.as_ref());
-    Ok(Some(Target { key: key.clone(), service, source, container, image, command, variables }))
+    let declared_backup = migration.and_then(|migration| migration.backup.as_ref());
+    let backup = match (&overrides.database, declared_backup) {
+        (Some(database), _) => Some(Wanted::of(database.clone(), overrides.backup.unwrap_or(BackupWhen::IfPending))),
+        (None, Some(declared)) => {
+            Some(Wanted::declared(declared, overrides.backup, |name| variables.get(name).cloned())?)
+        }
+        (None, None) if overrides.backup.is_some_and(|when| when != BackupWhen::Never) => {
+            return Err(Failure::input("there is an input `backup`, and nothing says of which database")
+                .hint("set the input `rds-instance` or `rds-cluster`, or `backup` of the migration in delivery.toml"));
+        }
+        (None, None) => None,
+    };
+    Ok(Some(Target {
+        key: key.clone(),
+        service: scope.ecs_service(key, overrides.service.as_ref()),
+        source,
+        container: overrides.container.clone().or_else(|| declared.map(|declared| declared.container.clone())),
+        repository: declared.map(|declared| declared.repository.clone()),
+        image,
+        command,
+        sources: migration.and_then(|migration| migration.sources.clone()),
+        backup,
+        variables,
+    }))
+}
+
+/// The command that migrates, blank for the task definition's own. `None` if the service has no migration.
+fn command(overrides: &Overrides, declared: Option<&Service>) -> Result<Option<Vec<String>>, Failure> {
+    let migration = declared.and_then(|declared| declared.migration.as_ref());
+    match (&overrides.command, migration) {
+        (Some(CommandLine(command)), _) => Ok(Some(command.clone())),
+        (None, Some(migration)) => Ok(Some(migration.command.clone())),
+        // A task definition that was named for this may have a command of its own.
+        (None, None) if overrides.task_definition.is_some() => Ok(Some(Vec::new())),
+        (None, None) if declared.is_some() => Ok(None),
+        (None, None) => {
+            Err(Failure::input("nothing says how to migrate").hint("set the input `command`, or add delivery.toml"))
+        }
+    }
 }

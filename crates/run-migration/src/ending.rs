@@ -6,6 +6,8 @@ use common::names::ContainerName;
 use common::poll::Judged;
 use serde_json::Value;
 
+use crate::class::Class;
+
 /// How a migration ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ending {
@@ -15,144 +17,6 @@ pub(crate) struct Ending {
     pub(crate) why: String,
     /// The next step, if it is another one than the class's.
     pub(crate) hint: Option<String>,
-}
-
-/// The ways in which a migration ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// The container ended with 0.
-    Success,
-    /// The container ended with another code.
-    AppExit,
-    /// The image could not be pulled.
-    ImagePull,
-    /// A secret could not be fetched.
-    SecretFetch,
-    /// The task could not reach what it needs to start.
-    Network,
-    /// The command could not be started.
-    BadCommand,
-    /// The task never started, for another reason.
-    NeverStarted,
-    /// ECS refused to start a task.
-    Refused,
-    /// There was no room for the task.
-    Capacity,
-    /// Another task is migrating.
-    AlreadyRunning,
-    /// Killed for want of memory.
-    OutOfMemory,
-    /// Killed, and nobody says by whom.
-    Killed,
-    /// AWS took the machine away.
-    InfrastructureLost,
-    /// Somebody stopped the task.
-    Stopped,
-    /// Another essential container failed first, and took the migration with it.
-    SidecarFailed,
-    /// The container is over, and its exit code is not known.
-    NoExitCode,
-    /// No end within the time limit.
-    TimedOut,
-    /// The run was cancelled while the task ran.
-    Cancelled,
-    /// The run was cancelled before a task was started.
-    NotStarted,
-    /// The task is out of sight.
-    Lost,
-}
-
-/// What is known of the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Database {
-    Migrated,
-    Untouched,
-    /// The migration began and did not succeed: some of it may have been applied.
-    Unfinished,
-    Unknown,
-}
-
-impl Class {
-    /// The word for it, the result that it makes, and what it means for the database.
-    const fn meaning(self) -> (&'static str, &'static str, Database) {
-        match self {
-            Self::Success => ("success", "applied", Database::Migrated),
-            Self::AppExit => ("app-exit", "failed", Database::Unfinished),
-            Self::ImagePull => ("image-pull", "failed", Database::Untouched),
-            Self::SecretFetch => ("secret-fetch", "failed", Database::Untouched),
-            Self::Network => ("network", "failed", Database::Untouched),
-            Self::BadCommand => ("bad-command", "failed", Database::Untouched),
-            Self::NeverStarted => ("never-started", "failed", Database::Untouched),
-            Self::Refused => ("refused", "failed", Database::Untouched),
-            Self::Capacity => ("capacity", "failed", Database::Untouched),
-            Self::AlreadyRunning => ("already-running", "failed", Database::Unknown),
-            Self::NotStarted => ("not-started", "failed", Database::Untouched),
-            Self::OutOfMemory => ("out-of-memory", "failed", Database::Unfinished),
-            Self::Killed => ("killed", "failed", Database::Unfinished),
-            Self::InfrastructureLost => ("infrastructure-lost", "failed", Database::Unfinished),
-            Self::NoExitCode => ("no-exit-code", "failed", Database::Unknown),
-            Self::Stopped => ("stopped", "unknown", Database::Unknown),
-            Self::SidecarFailed => ("sidecar-failed", "unknown", Database::Unknown),
-            Self::TimedOut => ("timed-out", "unknown", Database::Unknown),
-            Self::Cancelled => ("cancelled", "unknown", Database::Unknown),
-            Self::Lost => ("lost", "unknown", Database::Unknown),
-        }
-    }
-
-    /// The word for it.
-    pub(crate) const fn word(self) -> &'static str {
-        self.meaning().0
-    }
-
-    /// `applied`, `failed` or `unknown`.
-    pub(crate) const fn result(self) -> &'static str {
-        self.meaning().1
-    }
-
-    /// What it means for the database.
-    pub(crate) const fn database(self) -> Database {
-        self.meaning().2
-    }
-
-    /// The next step.
-    pub(crate) const fn remedy(self) -> &'static str {
-        match self {
-            Self::Success => "nothing is to be done",
-            Self::AppExit => "read the log's last lines in the job summary, mend the migration, and run again",
-            Self::ImagePull => {
-                "check that the image was pushed for this platform, that the execution role may pull it, and that the subnets reach ECR (a NAT gateway, VPC endpoints, or `assign-public-ip: true`)"
-            }
-            Self::SecretFetch => {
-                "check that the secret exists, that the execution role may read it, and that the subnets reach Secrets Manager or SSM"
-            }
-            Self::Network => {
-                "check the subnets' way out (a NAT gateway, VPC endpoints, or `assign-public-ip: true`), the security groups' outbound rules, and that the log group exists"
-            }
-            Self::BadCommand => "check the command: its program must exist in the image, and no shell interprets it",
-            Self::NeverStarted => "mend the cause that ECS names above, and run again",
-            Self::Refused => "mend what ECS refused, and run again",
-            Self::Capacity => "run again in a while, or with `subnets` in another availability zone",
-            Self::AlreadyRunning => "wait for that task to end, or stop it if it hangs, and run again",
-            Self::NotStarted => "run again",
-            Self::OutOfMemory => {
-                "raise the memory of the task definition, and look at what was applied before running again"
-            }
-            Self::Killed => {
-                "look at what was applied before running again; if memory ran out, raise it in the task definition"
-            }
-            Self::InfrastructureLost => {
-                "look at what was applied before running again; use on-demand capacity for migrations"
-            }
-            Self::NoExitCode | Self::SidecarFailed => {
-                "look at what was applied: the migration tool's own status command tells; then run again"
-            }
-            Self::Stopped => {
-                "find out who stopped the task (CloudTrail, `StopTask`), look at what was applied, and run again"
-            }
-            Self::TimedOut | Self::Cancelled => "the task goes on: re-run this job to follow the same task to its end",
-            Self::Lost => "look for the task in the ECS console, look at what was applied, and run again",
-        }
-    }
 }
 
 impl Ending {
@@ -213,10 +77,9 @@ fn classify(watched: &Watched, task: &Task, container: Option<&Container>) -> (C
     }
     match (task.stop_code.as_deref(), exit_code) {
         _ if reason.contains("OutOfMemory") => (Class::OutOfMemory, format!("container `{name}`: {reason}")),
-        (Some("SpotInterruption" | "TerminationNotice" | "InfrastructureHealth"), _) => {
-            (Class::InfrastructureLost, of_task)
-        }
-        _ if of_task.contains("Host EC2") => (Class::InfrastructureLost, of_task),
+        (Some("SpotInterruption"), _) => (Class::Spot, of_task),
+        (Some("TerminationNotice" | "InfrastructureHealth"), _) => (Class::HostLost, of_task),
+        _ if of_task.contains("Host EC2") => (Class::HostLost, of_task),
         (Some("UserInitiated" | "ServiceSchedulerInitiated"), _) => {
             (Class::Stopped, format!("the task was stopped from outside: {of_task}"))
         }
@@ -239,6 +102,8 @@ fn never_started(reason: &str) -> Class {
     let of_secrets = ["secret", "ssm", "asm", "kms"];
     match reason.split(':').next().unwrap_or_default() {
         "CannotPullContainerError" | "CannotPullImageManifestError" => Class::ImagePull,
+        // Whichever of the two it was, the message begins with "unable to pull secrets or registry auth".
+        "ResourceInitializationError" if reason.contains("retrieve ecr registry auth") => Class::RegistryAuth,
         "ResourceInitializationError" if of_secrets.iter().any(|word| reason.to_lowercase().contains(word)) => {
             Class::SecretFetch
         }
@@ -276,6 +141,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::class::Database;
 
     fn container(name: &str, exit_code: Option<i32>, reason: Option<&str>) -> Container {
         Container {
@@ -364,6 +230,10 @@ mod tests {
         for (reason, class) in [
             ("CannotPullContainerError: pull image manifest has been retried 1 time(s)", Class::ImagePull),
             ("ResourceInitializationError: unable to pull secrets or registry auth: …", Class::SecretFetch),
+            (
+                "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: unable to retrieve ecr registry auth: service call has been retried 3 time(s): RequestError: send request failed",
+                Class::RegistryAuth,
+            ),
             ("ResourceInitializationError: failed to validate logger args: …", Class::Network),
             ("CannotStartContainerError: Error response from daemon: exec: \"npx\": not found", Class::BadCommand),
             ("Timeout waiting for network interface provisioning to complete.", Class::NeverStarted),
@@ -383,9 +253,15 @@ mod tests {
             );
         }
         let spot = "Your Spot Task was interrupted.";
-        check(&stopped("SpotInterruption", spot, app(Some(143))), (Class::InfrastructureLost, spot));
+        check(&stopped("SpotInterruption", spot, app(Some(143))), (Class::Spot, spot));
         let host = "Host EC2 (instance i-0a1b2c3d) terminated.";
-        check(&stopped("", host, app(None)), (Class::InfrastructureLost, host));
+        check(&stopped("", host, app(None)), (Class::HostLost, host));
+        for code in ["TerminationNotice", "InfrastructureHealth"] {
+            check(
+                &stopped(code, "Fargate retires the host.", app(Some(0))),
+                (Class::HostLost, "Fargate retires the host."),
+            );
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ type Explain = fn(&str) -> Recovery;
 
 /// By the sign that the tool prints. The cause comes before its consequence: P3018 leaves what P3009 complains of the next time.
 /// <https://www.prisma.io/docs/orm/reference/error-reference>, <https://github.com/golang-migrate/migrate/blob/master/FAQ.md>
-const KNOWN: [(&str, Explain); 6] = [
+const KNOWN: [(&str, Explain); 11] = [
     ("P3018", |text| {
         let migration = after(text, "Migration name: ").unwrap_or("<migration>");
         Recovery {
@@ -38,6 +38,12 @@ const KNOWN: [(&str, Explain); 6] = [
             command: Some(format!("npx prisma migrate resolve --rolled-back {migration}")),
         }
     }),
+    ("P3005", |_| {
+        Recovery {
+        means: "Prisma found a database with tables and without its own history (P3005): mark the migrations that made these tables as applied, once for each, and run again.".to_owned(),
+        command: Some("npx prisma migrate resolve --applied <migration>".to_owned()),
+    }
+    }),
     ("P1001", |_| {
         Recovery {
         means: "Prisma cannot reach the database (P1001): check the host in its URL, and that the database's security group lets the task's in.".to_owned(),
@@ -48,6 +54,12 @@ const KNOWN: [(&str, Explain); 6] = [
         Recovery {
         means: "Prisma reached the database and got no answer in time (P1002): another migration may hold the advisory lock 72707369, or the URL goes through a pooler, which cannot hold locks; use the direct one.".to_owned(),
         command: Some("SELECT pid, state, query FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE locktype = 'advisory' AND objid = 72707369;".to_owned()),
+    }
+    }),
+    ("P1003", |_| {
+        Recovery {
+        means: "Prisma reached the server, and it has no database of this name (P1003): check the name in the URL, and create the database.".to_owned(),
+        command: None,
     }
     }),
     ("Dirty database version", |text| {
@@ -69,12 +81,42 @@ const KNOWN: [(&str, Explain); 6] = [
             .to_owned(),
         command: Some("flyway repair".to_owned()),
     }),
+    ("Migration checksum mismatch", |_| {
+        Recovery {
+        means: "Flyway found a migration that was applied and edited since: put the file back as it was, and write a new migration for the change; only if the edit changed nothing that matters, have the history repaired."
+            .to_owned(),
+        command: Some("flyway repair".to_owned()),
+    }
+    }),
+    ("is partially applied; fix and remove row from `_sqlx_migrations` table", |text| {
+        let version = before(text, " is partially applied").unwrap_or("<version>");
+        Recovery {
+            means: format!(
+                "sqlx found that migration {version} was applied in part: undo by hand what it did, and remove its row."
+            ),
+            command: Some(format!("DELETE FROM _sqlx_migrations WHERE version = {version};")),
+        }
+    }),
+    ("was previously applied but has been modified", |text| {
+        let version = before(text, " was previously applied").unwrap_or("<version>");
+        Recovery {
+            means: format!(
+                "sqlx found that migration {version} was applied and edited since: put the file back as it was, and write a new migration for the change."
+            ),
+            command: None,
+        }
+    }),
 ];
 
 /// The rest of the line after a mark.
 fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(mark)?;
     rest.lines().next().map(str::trim).filter(|rest| !rest.is_empty())
+}
+
+/// The word before a mark.
+fn before<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
+    text.split_once(mark)?.0.split_whitespace().last()
 }
 
 fn between_backticks_after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
@@ -108,6 +150,27 @@ mod tests {
             "error: Dirty database version 7. Fix and force version.",
             "version 7 was applied in part",
             Some("migrate -path migrations -database \"$DATABASE_URL\" force 6"),
+        );
+        check(
+            "Error: P3005: The database schema is not empty.",
+            "without its own history",
+            Some("npx prisma migrate resolve --applied <migration>"),
+        );
+        check("Error: P1003: Database `shop` does not exist", "no database of this name", None);
+        check(
+            "ERROR: Migration checksum mismatch for migration version 2",
+            "applied and edited since",
+            Some("flyway repair"),
+        );
+        check(
+            "error: migration 20260105 is partially applied; fix and remove row from `_sqlx_migrations` table",
+            "migration 20260105 was applied in part",
+            Some("DELETE FROM _sqlx_migrations WHERE version = 20260105;"),
+        );
+        check(
+            "error: migration 20260105 was previously applied but has been modified",
+            "migration 20260105 was applied and edited since",
+            None,
         );
         assert_eq!(recovery(["all migrations have been applied"]), None);
     }

@@ -3,15 +3,18 @@
 use std::fmt::Write as _;
 
 use common::duration::human;
-use common::markdown::{block, code, details, escape, table};
+use common::markdown::{block, code, details, escape, prose, table};
+use common::names::ServiceKey;
 
 use crate::ACTION;
+use crate::class::Class;
 use crate::config::Config;
-use crate::effects::{MigrationOutcome, Outcome};
-use crate::ending::Class;
-use crate::follow::ContainerLog;
+use crate::effects::{ContainerLog, MigrationOutcome, Outcome};
+use crate::lint::Finding;
+use crate::pending::Pending;
 use crate::plan::Plan;
 use crate::report::of_database;
+use crate::runbook::runbook;
 
 pub(crate) fn nothing_to_migrate(config: &Config) -> String {
     let services: Vec<String> = config.skipped.iter().map(|key| code(key.as_str())).collect();
@@ -24,10 +27,69 @@ pub(crate) fn nothing_to_migrate(config: &Config) -> String {
 
 pub(crate) fn planned(config: &Config, plan: &Plan) -> String {
     let place = in_environment(config);
-    format!("### 📋 {}: what a migration{place} would do\n\n{}", ACTION.name, block("", &plan.to_string()))
+    let pending = plan.migrations.iter().map(|migration| (&migration.key, &migration.pending));
+    let plan = block("", &plan.to_string());
+    format!("### 📋 {}: what a migration{place} would do\n\n{plan}{}", ACTION.name, pending_of(pending))
 }
 
-pub(crate) fn summary(config: &Config, outcome: &Outcome, worst: &MigrationOutcome) -> String {
+pub(crate) fn refused(config: &Config, plan: &Plan) -> String {
+    let place = in_environment(config);
+    let pending = plan.migrations.iter().map(|migration| (&migration.key, &migration.pending));
+    format!(
+        "### ❌ {}: failed{place}\n\nNothing was started: pending migrations would break the version that runs.\n{}",
+        ACTION.name,
+        pending_of(pending)
+    )
+}
+
+/// Which migrations are pending, and what is to be said of them.
+pub(crate) fn pending_of<'a>(all: impl Iterator<Item = (&'a ServiceKey, &'a Pending)>) -> String {
+    let mut text = String::new();
+    let mut findings: Vec<&Finding> = Vec::new();
+    for (key, pending) in all {
+        let key = code(key.as_str());
+        match pending {
+            Pending::NotAsked => {}
+            Pending::Unknown(why) => {
+                let _ = writeln!(text, "- {key}: which migrations are pending is not known: {}", escape(why));
+            }
+            Pending::Known(known) => {
+                let paths = known.scripts.iter().map(|script| &script.path).chain(&known.programs);
+                let paths: Vec<String> = paths.map(|path| code(path)).collect();
+                let _ = match paths.as_slice() {
+                    [] => writeln!(text, "- {key}: no migration is pending"),
+                    paths => writeln!(text, "- {key}: {} pending: {}", paths.len(), paths.join(", ")),
+                };
+                if !known.programs.is_empty() {
+                    let _ = writeln!(text, "  *{} of them no SQL: what they do is not known*", known.programs.len());
+                }
+            }
+        }
+        findings.extend(pending.findings());
+    }
+    let row = |finding: &&Finding| {
+        let state = match (&finding.allowed, finding.rule.blocks()) {
+            (Some(reason), _) => format!("✅ allowed: {}", escape(reason)),
+            (None, true) => "❌".to_owned(),
+            (None, false) => "⚠️".to_owned(),
+        };
+        vec![
+            state,
+            code(finding.rule.word()),
+            code(&format!("{}:{}", finding.path, finding.line)),
+            prose(&finding.what),
+            prose(finding.rule.advice()),
+        ]
+    };
+    let rows: Vec<Vec<String>> = findings.iter().map(row).collect();
+    if !rows.is_empty() {
+        text += "\n";
+        text += &table(&["", "rule", "where", "what it does", "instead"], &rows);
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
+}
+
+pub(crate) fn summary(config: &Config, plan: &Plan, outcome: &Outcome, worst: &MigrationOutcome) -> String {
     let result = worst.ending.class.result();
     let sign = match result {
         "applied" => "✅",
@@ -41,6 +103,11 @@ pub(crate) fn summary(config: &Config, outcome: &Outcome, worst: &MigrationOutco
         text += &explanation(config, migration);
     }
     text += &services(config, outcome);
+    text += &pending_of(plan.migrations.iter().map(|migration| (&migration.key, &migration.pending)));
+    text += &backups(outcome);
+    for (migration, outcome) in plan.migrations.iter().zip(&outcome.migrations) {
+        text += &runbook(config, migration, outcome);
+    }
     outcome.migrations.iter().for_each(|migration| text += &logs(migration));
     text
 }
@@ -48,8 +115,8 @@ pub(crate) fn summary(config: &Config, outcome: &Outcome, worst: &MigrationOutco
 /// Why a migration did not succeed, what that means, and the way out.
 fn explanation(config: &Config, migration: &MigrationOutcome) -> String {
     let MigrationOutcome { key, task, ending, recovery, .. } = migration;
-    let next = escape(migration.next_step());
-    let mut text = format!("{}: {}\n\n**Next step:** {next}\n\n", code(key.as_str()), escape(&ending.why));
+    let next = prose(migration.next_step());
+    let mut text = format!("{}: {}\n\n**Next step:** {next}\n\n", code(key.as_str()), prose(&ending.why));
     if let Some(command) = recovery.as_ref().and_then(|recovery| recovery.command.as_ref()) {
         let _ = writeln!(text, "{}", block("sh", command));
     }
@@ -89,6 +156,16 @@ fn services(config: &Config, outcome: &Outcome) -> String {
     table(&["service", "result", "class", "exit code", "database", "task", "took"], &rows)
 }
 
+fn backups(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for migration in &outcome.migrations {
+        let Some(backup) = &migration.backup else { continue };
+        let (key, snapshot) = (code(migration.key.as_str()), code(&backup.snapshot));
+        let _ = writeln!(text, "- {key}: snapshot {snapshot} of {} was taken before", code(&backup.database));
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
+}
+
 fn logs(migration: &MigrationOutcome) -> String {
     let mut text = String::new();
     for ContainerLog { stream, lines, problem, .. } in &migration.logs {
@@ -105,5 +182,5 @@ fn logs(migration: &MigrationOutcome) -> String {
 }
 
 fn in_environment(config: &Config) -> String {
-    config.environment.as_ref().map(|name| format!(" in {}", escape(name))).unwrap_or_default()
+    config.environment.as_ref().map(|name| format!(" in {}", escape(name.as_str()))).unwrap_or_default()
 }

@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         "build-affected" => entry(&build_affected::ACTION, build_affected::run),
         "ecr-push" => entry(&ecr_push::ACTION, ecr_push::run),
         "run-migration" => entry(&run_migration::ACTION, run_migration::run),
+        "run-migration-post" => common::entry_post(&run_migration::ACTION, run_migration::post),
         "ecs-deploy" => entry(&ecs_deploy::ACTION, ecs_deploy::run),
         "ecs-deploy-post" => common::entry_post(&ecs_deploy::ACTION, ecs_deploy::post),
         "health-gate" => entry(&health_gate::ACTION, health_gate::run),

@@ -10,7 +10,7 @@ use crate::calls::{Call, Fault};
 use crate::state::State;
 use crate::wire::{self, Refusal};
 use crate::{
-    cbor, cloudwatch, docker, ecr, ecs, elb, github, iam, logs, oidc, registry, secretsmanager, ssm, sts, traffic,
+    cbor, cloudwatch, docker, ecr, ecs, elb, github, iam, logs, oidc, rds, registry, secretsmanager, ssm, sts, traffic,
 };
 
 /// Which of the world's parts a request is for.
@@ -64,6 +64,7 @@ impl Route {
             let service = match parameters.get("Version").map(String::as_str) {
                 Some("2015-12-01") => "elasticloadbalancing",
                 Some("2010-05-08") => "iam",
+                Some("2014-10-31") => "rds",
                 _ => "sts",
             };
             Self::Query(service, action, parameters)
@@ -105,6 +106,7 @@ impl Route {
                 let answer = match *service {
                     "elasticloadbalancing" => elb::answer(state, action, parameters),
                     "iam" => iam::answer(state, action, parameters),
+                    "rds" => rds::answer(state, action, parameters),
                     _ => sts::answer(state, action, parameters),
                 };
                 wire::aws_query(action, namespace(service), answer)
@@ -180,6 +182,7 @@ fn namespace(service: &str) -> &'static str {
     match service {
         "elasticloadbalancing" => elb::NAMESPACE,
         "iam" => iam::NAMESPACE,
+        "rds" => rds::NAMESPACE,
         _ => sts::NAMESPACE,
     }
 }
@@ -219,9 +222,12 @@ mod tests {
 
     #[test]
     fn a_query_is_for_the_service_of_its_version() {
-        for (version, expected) in
-            [("2010-05-08", "iam:X"), ("2015-12-01", "elasticloadbalancing:X"), ("2011-06-15", "sts:X")]
-        {
+        for (version, expected) in [
+            ("2010-05-08", "iam:X"),
+            ("2014-10-31", "rds:X"),
+            ("2015-12-01", "elasticloadbalancing:X"),
+            ("2011-06-15", "sts:X"),
+        ] {
             let body = Bytes::from(format!("Action=X&Version={version}"));
             let request = Request::post("https://aws/").body(body).unwrap();
             assert_eq!(Route::of(&request).name(&request), expected);

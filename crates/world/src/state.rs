@@ -12,7 +12,7 @@ use crate::clock::{Clock, Timing};
 use crate::death::Death;
 use crate::route::Route;
 use crate::throttle::Throttle;
-use crate::{cloudwatch, docker, ecr, ecs, elb, github, iam, logs, secretsmanager, ssm, sts};
+use crate::{cloudwatch, docker, ecr, ecs, elb, github, iam, logs, rds, secretsmanager, ssm, sts};
 
 /// A simulated AWS account, its region, a GitHub and a Docker engine. Cheap to clone: every clone is the same world.
 #[derive(Clone, Debug)]
@@ -40,6 +40,7 @@ pub struct State {
     pub(crate) github: github::GitHub,
     pub(crate) iam: iam::Iam,
     pub(crate) logs: logs::Logs,
+    pub(crate) rds: rds::Rds,
     pub(crate) secretsmanager: secretsmanager::SecretsManager,
     pub(crate) ssm: ssm::Ssm,
     pub(crate) sts: sts::Sts,
@@ -67,6 +68,7 @@ impl World {
             github: github::GitHub::default(),
             iam: iam::Iam::default(),
             logs: logs::Logs::default(),
+            rds: rds::Rds::default(),
             secretsmanager: secretsmanager::SecretsManager::default(),
             ssm: ssm::Ssm::default(),
             sts: sts::Sts::default(),

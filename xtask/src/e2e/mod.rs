@@ -5,6 +5,7 @@ mod infrastructure;
 mod ministack;
 mod models;
 mod monorepo;
+mod postgres;
 mod registry_name;
 mod runner;
 mod scenes;

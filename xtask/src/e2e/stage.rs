@@ -96,6 +96,18 @@ impl Stage {
         self.folder.join("work").join(name).join(name)
     }
 
+    /// Makes a repository for images.
+    pub(crate) fn create_repository(&self, name: &str) -> Result<()> {
+        infrastructure::create_repository(&self.aws, name)
+    }
+
+    /// A folder of a scene's own.
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.join(name);
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(folder)
+    }
+
     /// The version that a service answers with through its load balancer.
     pub(crate) fn version(&self, service: &str) -> Result<String> {
         let mut response = ureq::get(format!("{URL}/_alb/{service}/health")).call()?;

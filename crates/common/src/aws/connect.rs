@@ -10,7 +10,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 
 use super::identity::WebIdentity;
 use super::refusal::failure;
-use super::{CloudWatch, Ecr, Ecs, Elb, Iam, Logs, SecretsManager, Ssm};
+use super::{CloudWatch, Ecr, Ecs, Elb, Iam, Logs, Rds, SecretsManager, Ssm};
 use crate::failure::Failure;
 use crate::http::Http;
 use crate::names::{AccountId, Region, RoleArn};
@@ -40,6 +40,8 @@ pub struct Aws {
     pub logs: Logs,
     /// Elastic Load Balancing.
     pub elb: Elb,
+    /// Relational Database Service.
+    pub rds: Rds,
     /// Systems Manager's Parameter Store.
     pub ssm: Ssm,
     /// Secrets Manager.
@@ -64,6 +66,7 @@ impl Aws {
             ecr: Ecr::new(&config, http),
             logs: Logs::new(&config),
             elb: Elb::new(&config),
+            rds: Rds::new(&config),
             ssm: Ssm::new(&config),
             secrets: SecretsManager::new(&config),
             iam: Iam::new(&config),

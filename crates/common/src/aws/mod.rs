@@ -11,6 +11,7 @@ mod iam;
 mod identity;
 mod logs;
 mod raw;
+mod rds;
 mod refusal;
 mod secretsmanager;
 mod ssm;
@@ -28,6 +29,7 @@ pub use ecs::{
 pub use elb::{Elb, Target, TargetGroup};
 pub use iam::{Denial, Iam};
 pub use logs::{LogEvent, LogPage, LogStream, Logs};
+pub use rds::{Database, DatabaseName, Rds, Restore, Snapshot};
 pub use secretsmanager::{CURRENT, SecretDescription, SecretKeys, SecretsManager};
 pub use ssm::{Parameter, Rotated, Ssm};
 

@@ -56,6 +56,9 @@ fn from_code(call: &str, code: &str, message: &str) -> Failure {
         "ClusterNotFoundException" => {
             Failure::input(text).hint("check `cluster` and the region: names are case-sensitive")
         }
+        "SnapshotQuotaExceeded" | "SnapshotQuotaExceededFault" => {
+            Failure::input(text).hint("delete snapshots that nobody needs, or have the account's quota raised")
+        }
         "RepositoryNotFoundException" => {
             Failure::input(text).hint("check `repository` and the region, or create the repository")
         }

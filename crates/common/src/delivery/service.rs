@@ -82,7 +82,7 @@ pub struct Migration {
     /// The command and its arguments, passed as written.
     #[schemars(length(min = 1))]
     pub command: Vec<String>,
-    /// The folder of the migration files: what tells whether any is pending.
+    /// The folder of the migration files: what tells which are pending. SQL among them is looked at for what the version that runs would break by.
     pub sources: Option<RelativePath>,
     /// The database to back up before.
     pub backup: Option<Backup>,
@@ -116,9 +116,13 @@ pub struct Backup {
     /// When to take it.
     #[serde(default)]
     pub when: BackupWhen,
+    /// How many of these snapshots to keep: older ones are deleted once a new one is there. Without it, 5. Those that others took are left alone.
+    pub keep: Option<NonZeroU32>,
+    /// The most time that it may take. Without it, an hour.
+    pub timeout: Option<TimeSpan>,
 }
 
-read_section!(Backup { rds_instance, rds_cluster, when } check Backup::check);
+read_section!(Backup { rds_instance, rds_cluster, when, keep, timeout } check Backup::check);
 
 impl Backup {
     fn check(section: &Section<'_>) {
@@ -135,6 +139,8 @@ pub enum BackupWhen {
     IfPending,
     /// Before every run.
     Always,
+    /// Not at all.
+    Never,
 }
 
 read_word!(BackupWhen or IfPending);

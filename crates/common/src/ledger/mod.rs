@@ -4,6 +4,7 @@
 //! `/delivery/<name>/<environment>/release`, whose last hundred versions Parameter Store keeps.
 
 mod find;
+mod migrations;
 mod text;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 pub use self::find::Target;
+pub use self::migrations::{Backup, Migrated, Migration, Migrations};
 use self::text::Page;
 use crate::aws::Ssm;
 use crate::failure::Failure;

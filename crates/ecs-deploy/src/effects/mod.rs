@@ -122,7 +122,7 @@ impl Release<'_> {
             (true, on_cancel) => on_cancel == OnCancel::Rollback,
             (false, _) => has_failed,
         };
-        if goes_back {
+        if goes_back && self.config.policy.goes_back {
             // First of all: whatever ECS starts on the way back is given the secret that worked.
             rotation.restore(self.aws, self.edges).await;
             match is_cancelled {

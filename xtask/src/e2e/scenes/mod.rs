@@ -3,6 +3,7 @@
 mod building;
 mod cut_off;
 mod deliveries;
+mod migrations;
 mod operations;
 mod releasing;
 mod workflows;
@@ -34,7 +35,8 @@ pub(crate) fn play(stage: &Stage) -> Result<()> {
     operations::more_tasks(stage)?;
     operations::tasks_start_anew(stage, &second)?;
     operations::how_the_last_deployments_ended(stage)?;
-    workflows::play(stage, [&first, &second, &first])
+    workflows::play(stage, [&first, &second, &first])?;
+    migrations::four_databases_side_by_side(stage, &stage.folder("databases")?)
 }
 
 /// The first two steps of every delivery. Answers the affected services as the next step gets them.

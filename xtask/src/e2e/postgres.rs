@@ -1,0 +1,105 @@
+//! A PostgreSQL server for migrations to run against: Debian's, on the Docker bridge's own address, which tasks reach.
+//! <https://packages.debian.org/stable/postgresql>
+
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::poll;
+use crate::process::{Run, create, program, say};
+
+const PORT: &str = "54329";
+/// PostgreSQL refuses to run as root, and Debian has a user for it.
+const USER: &str = "postgres";
+
+/// A server with empty databases. Stopped when dropped.
+pub(crate) struct Postgres {
+    process: Child,
+    programs: PathBuf,
+    host: String,
+}
+
+impl Postgres {
+    /// Starts a server with these databases, in a folder that is made anew.
+    pub(crate) fn start(folder: &Path, databases: &[&str]) -> Result<Self> {
+        let programs = programs()?;
+        let data = folder.join("postgres");
+        std::fs::create_dir_all(&data)?;
+        program("chown").arg(format!("{USER}:{USER}")).arg(&data).read()?;
+        // Its way there may be closed to others.
+        program("chmod").arg("0755").arg(folder).read()?;
+        as_postgres(&programs.join("initdb"))
+            .args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--pgdata"])
+            .arg(&data)
+            .read()?;
+        std::fs::write(data.join("pg_hba.conf"), "host all all 0.0.0.0/0 trust\n")?;
+        let gateway = "{{(index .IPAM.Config 0).Gateway}}";
+        let host = program("docker").args(["network", "inspect", "bridge", "--format", gateway]).read()?;
+        let host = host.trim().to_owned();
+        let log = create(&folder.join("postgres.log"))?;
+        let errors = log.try_clone()?;
+        let process = as_postgres(&programs.join("postgres"))
+            .arg("-D")
+            .arg(&data)
+            .args(["-h", &host, "-p", PORT, "-k", "", "-c", "fsync=off"])
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .context("cannot start PostgreSQL by way of `setpriv` (util-linux)")?;
+        let postgres = Self { process, programs, host };
+        poll::until("PostgreSQL", Duration::from_secs(60), || postgres.ask("postgres", "SELECT 1"))?;
+        for database in databases {
+            postgres.ask("postgres", &format!("CREATE DATABASE {database}"))?;
+        }
+        say(format!("PostgreSQL answers on {}:{PORT}", postgres.host));
+        Ok(postgres)
+    }
+
+    /// Where a task reaches a database.
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!("postgres://{USER}@{}:{PORT}/{database}?sslmode=disable", self.host)
+    }
+
+    /// What a query answers, without its headings.
+    pub(crate) fn ask(&self, database: &str, query: &str) -> Result<String> {
+        let answer = self.psql(database).args(["--command", query]).read()?;
+        Ok(answer.trim().to_owned())
+    }
+
+    /// A `psql` that asks nothing yet.
+    pub(crate) fn psql(&self, database: &str) -> std::process::Command {
+        let mut psql = program(self.programs.join("psql"));
+        psql.args(["--no-psqlrc", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--dbname"]);
+        psql.arg(self.url(database));
+        psql
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // SIGINT is its fast shutdown, which `kill` of std does not send; the data is thrown away anyhow.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A program as the server's user, which goes with this one.
+fn as_postgres(name: &Path) -> std::process::Command {
+    let mut command = program("setpriv");
+    command.args(["--reuid", USER, "--regid", USER, "--clear-groups", "--pdeathsig", "KILL"]).arg(name);
+    command
+}
+
+/// Debian keeps the server's programs by version.
+fn programs() -> Result<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
+    found.retain(|programs| programs.join("initdb").is_file());
+    found.sort_unstable();
+    match found.pop() {
+        Some(programs) => Ok(programs),
+        None => bail!("there is no PostgreSQL server in /usr/lib/postgresql; install Debian's `postgresql`"),
+    }
+}
