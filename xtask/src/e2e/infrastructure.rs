@@ -39,6 +39,43 @@ pub(crate) fn create_repository(aws: &Ministack, name: &str) -> Result<()> {
     aws.json("ecr", "AmazonEC2ContainerRegistry_V20150921.CreateRepository", &request).map(drop)
 }
 
+/// Creates a service that no task of runs, for what borrows its network alone.
+pub(crate) fn create_idle_service(aws: &Ministack, service: &str) -> Result<()> {
+    let image = format!("{}/payments/{service}:{BOOTSTRAP}", registry_name::host());
+    let containers = json!([{ "name": "app", "image": image, "essential": true }]);
+    aws.ecs(
+        "RegisterTaskDefinition",
+        &json!({
+            "family": service,
+            "requiresCompatibilities": ["FARGATE"],
+            "networkMode": "awsvpc",
+            "cpu": "256",
+            "memory": "512",
+            "containerDefinitions": containers,
+        }),
+    )?;
+    aws.ecs(
+        "CreateService",
+        &json!({
+            "cluster": cluster(),
+            "serviceName": service,
+            "taskDefinition": service,
+            "desiredCount": 0,
+            "launchType": "FARGATE",
+            "networkConfiguration": network(),
+        }),
+    )?;
+    Ok(())
+}
+
+fn network() -> Value {
+    json!({ "awsvpcConfiguration": {
+        "subnets": ["subnet-00000000000000001"],
+        "securityGroups": ["sg-00000000000000001"],
+        "assignPublicIp": "DISABLED",
+    } })
+}
+
 pub(crate) fn cluster() -> String {
     format!("payments-{ENVIRONMENT}")
 }
@@ -95,11 +132,7 @@ fn create_service(aws: &Ministack, service: &str, image: &str) -> Result<()> {
             "desiredCount": 2,
             "launchType": "FARGATE",
             "loadBalancers": [{ "targetGroupArn": target_group, "containerName": "app", "containerPort": 8080 }],
-            "networkConfiguration": { "awsvpcConfiguration": {
-                "subnets": ["subnet-00000000000000001"],
-                "securityGroups": ["sg-00000000000000001"],
-                "assignPublicIp": "DISABLED",
-            } },
+            "networkConfiguration": network(),
             // Without the breaker ministack starts a task that fails again and again, without a pause.
             "deploymentConfiguration": {
                 "deploymentCircuitBreaker": { "enable": true, "rollback": true },

@@ -101,6 +101,11 @@ impl Stage {
         infrastructure::create_repository(&self.aws, name)
     }
 
+    /// Makes a service without tasks.
+    pub(crate) fn create_idle_service(&self, name: &str) -> Result<()> {
+        infrastructure::create_idle_service(&self.aws, name)
+    }
+
     /// A folder of a scene's own.
     pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.folder.join(name);

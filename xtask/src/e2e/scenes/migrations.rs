@@ -44,6 +44,7 @@ pub(super) fn four_databases_side_by_side(stage: &Stage, folder: &Path) -> Resul
     let postgres = Postgres::start(folder, &DATABASES)?;
     write(stage, &postgres)?;
     stage.create_repository(REPOSITORY)?;
+    DATABASES.iter().try_for_each(|database| stage.create_idle_service(database))?;
     let before = stage.repository.head()?;
     let first = commit_and_push(stage, folder, "databases: the first migration", &["1"])?;
     open(&format!("four databases, nothing in them ({})", short(&first)));
@@ -56,32 +57,41 @@ pub(super) fn four_databases_side_by_side(stage: &Stage, folder: &Path) -> Resul
     let services = running(stage)?;
     let workflow = stage.push(&second, &first)?;
     workflow.step("run-migration", &[("config", CONFIG), ("services", USERS)], "applied")?;
-    let _lock = hold_the_lock(&postgres, folder)?;
-    let failed = std::thread::scope(|scope| {
+    let lock = hold_the_lock(&postgres, folder)?;
+    let ended = std::thread::scope(|scope| {
         let killer = scope.spawn(|| kill_half_way(&postgres));
-        let failed = workflow.step("run-migration", &with, "failed");
-        killer.join().map_err(|_| anyhow::anyhow!("the thread that kills has died"))?.and(failed)
+        let ended = workflow.step("run-migration", &[("config", CONFIG), ("timeout", "45s")], "unknown");
+        killer.join().map_err(|_| anyhow::anyhow!("the thread that kills has died"))?.and(ended)
     })?;
-    expect_classes(
-        &failed.outputs,
-        [(USERS, "success"), (ORDERS, "app-exit"), (STOCK, "app-exit"), (LEDGER, "killed")],
-    )?;
-    for words in ["column \"name\" of relation \"things\" already exists", "can't acquire database lock"] {
-        if !failed.log.contains(words) {
-            bail!("`{words}` is not in the log:\n{}", failed.log);
-        }
+    // The tool waits for its lock without an end.
+    let expected = [(USERS, "success"), (ORDERS, "app-exit"), (STOCK, "timed-out"), (LEDGER, "killed")];
+    expect_classes(&ended.outputs, expected)?;
+    let words = "column \"name\" of relation \"things\" already exists";
+    if !ended.log.contains(words) {
+        bail!("`{words}` is not in the log:\n{}", ended.log);
     }
     expect_versions(&postgres, [(USERS, "2|f"), (ORDERS, "2|t"), (STOCK, "2|t"), (LEDGER, "2|t")])?;
     // The job ends with the failed step: nothing is deployed.
     expect_unchanged(stage, &services)?;
 
-    open("the next run finds what the tool has left");
-    let again = stage.push(&second, &first)?;
-    let dirty = again.step("run-migration", &[("config", CONFIG), ("services", ORDERS)], "failed")?;
-    if !dirty.summary.contains("force 1") {
-        bail!("the tool's way out is not in the summary:\n{}", dirty.summary);
+    open("the lock is free again: a re-run follows the task that waited for it");
+    lock.give_back(&postgres)?;
+    let followed = workflow.step("run-migration", &[("config", CONFIG), ("services", STOCK)], "failed")?;
+    if !followed.log.contains("which this run started before") {
+        bail!("another task was started:\n{}", followed.log);
     }
-    Ok(())
+    expect_way_out(&followed.summary)?;
+    open("a new start finds what the tool has left");
+    let dirty = workflow.step("run-migration", &[("config", CONFIG), ("services", ORDERS)], "failed")?;
+    expect_way_out(&dirty.summary)
+}
+
+/// The tool's own way out of a migration that was left half-way.
+fn expect_way_out(summary: &str) -> Result<()> {
+    match summary.contains("force 1") {
+        true => Ok(()),
+        false => bail!("the tool's way out is not in the summary:\n{summary}"),
+    }
 }
 
 /// The delivery file and the task definition of four databases. All of them borrow one service's network.
@@ -92,7 +102,7 @@ fn write(stage: &Stage, postgres: &Postgres) -> Result<()> {
     for database in DATABASES {
         let url = postgres.url(database);
         text += &format!(
-            "\n[services.{database}]\npath = \"databases/{database}\"\nrepository = \"{REPOSITORY}\"\nservice = \"{AUTH}\"\ntask-definition = \"deploy/{AUTH}.json\"\ncontainer = \"app\"\n\n[services.{database}.migration]\ncommand = [\"/migrate\", \"-path\", \"/{database}\", \"-database\", \"{url}\", \"up\"]\nsources = \"databases/{database}\"\n"
+            "\n[services.{database}]\npath = \"databases/{database}\"\nrepository = \"{REPOSITORY}\"\ntask-definition = \"deploy/{AUTH}.json\"\ncontainer = \"app\"\n\n[services.{database}.migration]\ncommand = [\"/migrate\", \"-path\", \"/{database}\", \"-database\", \"{url}\", \"up\"]\nsources = \"databases/{database}\"\n"
         );
     }
     stage.repository.write(CONFIG, &text)?;
@@ -121,8 +131,16 @@ fn commit_and_push(stage: &Stage, folder: &Path, message: &str, versions: &[&str
     Ok(commit)
 }
 
-/// Somebody else's session that holds the lock which the tool wants. Given back when dropped.
+/// Somebody else's session that holds the lock which the tool wants.
 struct Lock(Child);
+
+impl Lock {
+    /// Ends the session: the server itself does not notice that nobody waits for its answer any more.
+    fn give_back(self, postgres: &Postgres) -> Result<()> {
+        let sleepers = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()";
+        postgres.ask(STOCK, sleepers).map(drop)
+    }
+}
 
 impl Drop for Lock {
     fn drop(&mut self) {
