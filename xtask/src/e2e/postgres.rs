@@ -79,9 +79,10 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // SIGINT is its fast shutdown, which `kill` of std does not send; the data is thrown away anyhow.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        // Its own way to stop needs another signal than `kill` sends, and the data is thrown away anyhow.
+        if let Err(error) = self.process.kill().and_then(|()| self.process.wait()) {
+            say(format!("PostgreSQL, process {}, could not be stopped: {error}", self.process.id()));
+        }
     }
 }
 

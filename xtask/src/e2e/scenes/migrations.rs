@@ -14,7 +14,7 @@ use crate::e2e::monorepo::{AUTH, ENVIRONMENT};
 use crate::e2e::postgres::Postgres;
 use crate::e2e::registry_name;
 use crate::e2e::stage::{Stage, short};
-use crate::process::{Run, program};
+use crate::process::{Run, program, say};
 use crate::{poll, tools};
 
 /// Applied already.
@@ -144,8 +144,9 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        if let Err(error) = self.0.kill().and_then(|()| self.0.wait()) {
+            say(format!("the migration tool, process {}, could not be stopped: {error}", self.0.id()));
+        }
     }
 }
 
