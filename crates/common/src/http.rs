@@ -3,6 +3,8 @@
 //! Being one, it is the one place for TLS roots, proxies and time limits, and the one seam at which tests put a simulated
 //! world under the real clients. The calendar comes with it: requests are signed with the time, and a world has its own.
 
+mod probe;
+
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,9 +28,12 @@ use hyper::body::{Body, Frame, SizeHint};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use self::probe::Dialler;
 use crate::calendar;
 use crate::failure::Failure;
 use crate::runner::Environment;
+
+pub use self::probe::{Exchange, Probe};
 
 /// How long a connection may take to come about. An endpoint that cannot be reached is reported after this time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
@@ -43,6 +48,8 @@ pub struct Http {
     /// The same without a limit on how long an answer may take to begin: that of an upload begins when all of it is there.
     uploads: SharedHttpConnector,
     clock: SharedTimeSource,
+    /// Probes have connections of their own; `None` where a connector was given, which then is the way for all.
+    dialler: Option<Arc<Dialler>>,
 }
 
 /// Why a request had no answer. Reads as a fragment: "could not connect: connection refused".
@@ -54,6 +61,9 @@ pub enum Unanswered {
     /// No connection, or it broke.
     #[error("{0}")]
     Disconnected(String),
+    /// Whoever answered has a certificate that proves nothing: it expired, is for another name, or nobody trusted signed it.
+    #[error("its certificate is not valid: {0}")]
+    Distrusted(String),
     /// No answer in time.
     #[error("no answer within {}", crate::duration::human(*.0))]
     TimedOut(Duration),
@@ -64,13 +74,15 @@ impl Http {
     /// goes through the proxies of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.
     pub fn connect(environment: &Environment) -> Result<Self, Failure> {
         let mut roots = TrustStore::default().with_native_roots(true);
+        let mut certificates = Vec::new();
         for variable in ["AWS_CA_BUNDLE", "SSL_CERT_FILE"] {
             if let Some(path) = environment.get(variable) {
                 let pem = std::fs::read(path).map_err(|error| {
                     Failure::input(format!("read the certificates `{path}`: {error}"))
                         .hint(format!("check `{variable}`: a container action sees the workspace and the runner's temporary folder only"))
                 })?;
-                roots.add_pem_certificate(pem);
+                roots.add_pem_certificate(pem.clone());
+                certificates.push(pem);
             }
         }
         let context = TlsContext::builder()
@@ -88,12 +100,14 @@ impl Http {
             SharedHttpConnector::new(connector)
         };
         let uploads = connector(settings().build());
-        Ok(Self { uploads, ..Self::over(connector(settings().read_timeout(READ_TIMEOUT).build())) })
+        let dialler = Some(Arc::new(Dialler::new(certificates)));
+        Ok(Self { uploads, dialler, ..Self::over(connector(settings().read_timeout(READ_TIMEOUT).build())) })
     }
 
     /// A client over this connector, with the machine's own clock.
     pub fn over(connector: SharedHttpConnector) -> Self {
-        Self { uploads: connector.clone(), connector, clock: SharedTimeSource::new(SystemTimeSource::new()) }
+        let clock = SharedTimeSource::new(SystemTimeSource::new());
+        Self { uploads: connector.clone(), connector, clock, dialler: None }
     }
 
     /// The same, with another clock.

@@ -3,7 +3,7 @@
 //! In reading order: what things are called ([`names`]) and how work fails ([`failure`]); what a caller wrote ([`inputs`],
 //! [`delivery`], [`scope`]); the worlds outside ([`runner`], [`http`], [`aws`], [`github`], [`docker`], [`registry`], [`git`]) and the
 //! door to them all ([`edges`]); what is delivered ([`image`], [`image_source`], [`push`], [`task_definition`]) and what that needs
-//! ([`preflight`]); what outlives a run ([`ledger`], [`lock`]); time ([`poll`], [`stop`]); and what a run says at its end ([`report`], [`entry`](entry())).
+//! ([`preflight`]); why it stopped ([`stopped`]); what outlives a run ([`ledger`], [`lock`]); time ([`poll`], [`stop`]); and what a run says at its end ([`report`], [`entry`](entry())).
 //!
 //! # Invariants
 //! - An outside world has one home here. Actions see our types, never an SDK's.
@@ -40,6 +40,7 @@ pub mod report;
 pub mod runner;
 pub mod scope;
 pub mod stop;
+pub mod stopped;
 pub mod task_definition;
 
 pub use entry::{entry, entry_post, perform, perform_post, refuse};

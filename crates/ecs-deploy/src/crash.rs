@@ -1,9 +1,8 @@
 //! When it is certain that a deployment can never succeed: pure, from the tasks that it lost. ECS without a circuit breaker
 //! would try for ever, and its breaker misses what crashes after it ran for a while (aws/containers-roadmap#1206).
 
-use std::collections::BTreeMap;
-
 use common::aws::{Deployment, Service, Task};
+use common::stopped::{cause, causes, is_own_failure};
 
 /// Reasons that no further attempt will change: what is not there, may not be read, or cannot be executed
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html>).
@@ -47,59 +46,8 @@ pub(crate) fn certain(service: &Service, ours: &Deployment, lost: &[&Task]) -> O
     })
 }
 
-/// Whether a task ended by its own doing. Those that ECS stopped to make room, that a person stopped, or that lost their host
-/// say nothing about the version.
-pub(crate) fn is_own_failure(task: &Task) -> bool {
-    let reason = task.stopped_reason.as_deref().unwrap_or_default();
-    match task.stop_code.as_deref() {
-        Some("SpotInterruption" | "TerminationNotice" | "InfrastructureHealth" | "UserInitiated") => false,
-        Some("ServiceSchedulerInitiated") => reason.contains("health check"),
-        _ => !reason.starts_with("Scaling activity initiated by"),
-    }
-}
-
-/// How a task ended, in one line: container, exit code, AWS's reason.
-pub(crate) fn cause(task: &Task) -> String {
-    let containers =
-        task.containers.iter().filter(|container| container.exit_code != Some(0)).filter_map(|container| {
-            let exit = container.exit_code.map(|code| format!("exit code {code}{}", signal(code)));
-            let parts: Vec<String> = exit.into_iter().chain(container.reason.clone()).collect();
-            (!parts.is_empty()).then(|| format!("container `{}`: {}", container.name, parts.join(", ")))
-        });
-    let mut parts: Vec<String> = containers.collect();
-    // Where a container tells its own end, the task's "Essential container in task exited" adds nothing.
-    if task.stop_code.as_deref() != Some("EssentialContainerExited") || parts.is_empty() {
-        let reason = task.stopped_reason.clone().unwrap_or_else(|| "no reason given".to_owned());
-        if !parts.iter().any(|part| part.contains(&reason)) {
-            parts.push(reason);
-        }
-    }
-    parts.join("; ")
-}
-
-/// Ways in which tasks ended, the most frequent first.
-pub(crate) fn causes(tasks: &[&Task]) -> Vec<(String, usize)> {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for task in tasks {
-        *counts.entry(cause(task)).or_default() += 1;
-    }
-    let mut causes: Vec<(String, usize)> = counts.into_iter().collect();
-    causes.sort_by_key(|(_, tasks)| std::cmp::Reverse(*tasks));
-    causes
-}
-
 fn most_frequent(tasks: &[&Task]) -> Option<String> {
     causes(tasks).into_iter().next().map(|(cause, _)| cause)
-}
-
-/// What an exit code above 128 stands for.
-fn signal(code: i32) -> &'static str {
-    match code {
-        137 => " (SIGKILL: out of memory, or it ignored SIGTERM)",
-        139 => " (SIGSEGV)",
-        143 => " (SIGTERM)",
-        _ => "",
-    }
 }
 
 #[cfg(test)]

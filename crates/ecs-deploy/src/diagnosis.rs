@@ -7,8 +7,8 @@ use std::fmt;
 
 use common::aws::{Aws, LogStream, Service, ServiceDeployment, Task};
 use common::names::{ClusterName, ServiceName};
+use common::stopped::{causes, is_own_failure};
 
-use crate::crash::{causes, is_own_failure};
 use crate::rollout::Rollout;
 
 /// How many different ends of tasks are shown, how many targets, events, and lines of a log.

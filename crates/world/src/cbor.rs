@@ -16,7 +16,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Value, decode::Error> {
     value(&mut Decoder::new(bytes))
 }
 
-/// Writes a document. A member whose name ends in `Timestamp` is a moment, in seconds since the epoch.
+/// Writes a document. A member whose name ends in `Timestamp` is a moment, in seconds since the epoch, and one whose name ends
+/// in `Timestamps` a list of them.
 pub(crate) fn write(value: &Value) -> Result<Bytes, encode::Error<Infallible>> {
     let mut encoder = Encoder::new(Vec::new());
     put(&mut encoder, value)?;
@@ -98,10 +99,14 @@ fn put(encoder: &mut Encoder<Vec<u8>>, value: &Value) -> Result<(), encode::Erro
             encoder.map(members.len() as u64)?;
             members.iter().try_for_each(|(name, member)| {
                 encoder.str(name)?;
-                if name.ends_with("Timestamp") {
-                    encoder.tag(IanaTag::Timestamp)?;
+                match member {
+                    Value::Array(moments) if name.ends_with("Timestamps") => {
+                        encoder.array(moments.len() as u64)?;
+                        moments.iter().try_for_each(|moment| put(encoder.tag(IanaTag::Timestamp)?, moment))
+                    }
+                    _ if name.ends_with("Timestamp") => put(encoder.tag(IanaTag::Timestamp)?, member),
+                    _ => put(encoder, member),
                 }
-                put(encoder, member)
             })
         }
     }

@@ -1,6 +1,8 @@
-//! CloudWatch alarms: the states that tests give them, now and later.
+//! CloudWatch: the states of alarms that tests give them, now and later, and what was measured.
 //!
 //! API: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html>
+
+mod metrics;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,9 +18,12 @@ const PAGE: usize = 50;
 
 const STATES: [&str; 3] = ["OK", "ALARM", "INSUFFICIENT_DATA"];
 
-/// Every alarm, by name.
+/// Every alarm, by name, and every metric.
 #[derive(Debug, Default)]
-pub(crate) struct CloudWatch(BTreeMap<String, Alarm>);
+pub(crate) struct CloudWatch {
+    alarms: BTreeMap<String, Alarm>,
+    metrics: metrics::Metrics,
+}
 
 #[derive(Debug)]
 struct Alarm {
@@ -57,12 +62,12 @@ impl World {
 
 /// An alarm's state at `state.now`.
 pub(crate) fn alarm_state(state: &State, name: &str) -> Option<&'static str> {
-    state.cloudwatch.0.get(name).map(|alarm| alarm.at(state.now).1)
+    state.cloudwatch.alarms.get(name).map(|alarm| alarm.at(state.now).1)
 }
 
 /// The moment of the next change of any alarm that is later than `state.now`.
 pub(crate) fn next_change(state: &State) -> Option<Timestamp> {
-    let alarms = state.cloudwatch.0.values();
+    let alarms = state.cloudwatch.alarms.values();
     alarms.filter_map(|alarm| alarm.states.keys().find(|moment| **moment > state.now)).min().copied()
 }
 
@@ -70,6 +75,7 @@ pub(crate) fn next_change(state: &State) -> Option<Timestamp> {
 pub(crate) fn answer(state: &State, operation: &str, body: &Value) -> Result<Value, Refusal> {
     match operation {
         "DescribeAlarms" => describe_alarms(state, body),
+        "GetMetricData" => metrics::get_metric_data(state, body),
         _ => {
             let message = format!("CloudWatch has no operation {operation} in this world");
             Err(Refusal::new("UnknownOperationException", message))
@@ -83,7 +89,7 @@ fn set(state: &mut State, name: &str, is_composite: bool, value: &str, after: Du
     };
     let now = state.now;
     let new = || Alarm { is_composite, created_at: now, states: BTreeMap::from([(now, "OK")]) };
-    let alarm = state.cloudwatch.0.entry(name.to_owned()).or_insert_with(new);
+    let alarm = state.cloudwatch.alarms.entry(name.to_owned()).or_insert_with(new);
     alarm.states.insert(now + after, value);
 }
 
@@ -110,7 +116,7 @@ fn describe_alarms(state: &State, body: &Value) -> Result<Value, Refusal> {
         Some(kinds) => kinds.iter().any(|wanted| wanted == kind),
         None => kind == "MetricAlarm",
     };
-    let found = (state.cloudwatch.0.iter())
+    let found = (state.cloudwatch.alarms.iter())
         .filter(|(_, alarm)| is_wanted(if alarm.is_composite { "CompositeAlarm" } else { "MetricAlarm" }))
         .filter(|(name, _)| names.as_ref().is_none_or(|names| names.contains(&name.as_str())))
         .filter(|(name, _)| prefix.is_none_or(|prefix| name.starts_with(prefix)))

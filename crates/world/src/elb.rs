@@ -70,10 +70,11 @@ fn describe_target_groups(state: &State, parameters: &BTreeMap<String, String>) 
                  <HealthCheckIntervalSeconds>10</HealthCheckIntervalSeconds><HealthCheckTimeoutSeconds>5</HealthCheckTimeoutSeconds>\
                  <HealthyThresholdCount>2</HealthyThresholdCount><UnhealthyThresholdCount>2</UnhealthyThresholdCount>\
                  <HealthCheckPath>/health</HealthCheckPath><Matcher><HttpCode>200</HttpCode></Matcher>\
-                 <LoadBalancerArns/><TargetType>ip</TargetType><ProtocolVersion>HTTP1</ProtocolVersion>\
+                 <LoadBalancerArns><member>{}</member></LoadBalancerArns><TargetType>ip</TargetType><ProtocolVersion>HTTP1</ProtocolVersion>\
                  <IpAddressType>ipv4</IpAddressType></member>",
                 xml(arn),
-                xml(name)
+                xml(name),
+                format_args!("arn:aws:elasticloadbalancing:{}:{}:loadbalancer/app/shop/50dc6c495c0c9188", state.region, state.account)
             )
         })
         .collect();

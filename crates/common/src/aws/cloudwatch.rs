@@ -1,10 +1,17 @@
-//! CloudWatch: the state of alarms.
+//! CloudWatch: the state of alarms, and what was measured.
+
+mod metrics;
 
 use std::collections::BTreeSet;
 
 use aws_config::SdkConfig;
+use aws_sdk_cloudwatch::operation::describe_alarms::builders::DescribeAlarmsFluentBuilder;
 use aws_sdk_cloudwatch::types::{AlarmType, StateValue};
+use aws_smithy_types::DateTime;
+use jiff::Timestamp;
 
+pub use self::metrics::{MetricQuery, MetricSeries, MetricSource};
+use super::moment;
 use super::refusal::failure;
 use crate::failure::Failure;
 
@@ -21,6 +28,8 @@ pub struct Alarm {
     pub state: String,
     /// Why it is in this state, in AWS's words.
     pub reason: String,
+    /// Since when, by AWS's clock.
+    pub since: Option<Timestamp>,
 }
 
 /// How many alarms DescribeAlarms takes and answers
@@ -37,32 +46,54 @@ impl CloudWatch {
     pub async fn describe_alarms(&self, names: &BTreeSet<String>) -> Result<Vec<Alarm>, Failure> {
         let mut alarms = Vec::new();
         for names in names.iter().cloned().collect::<Vec<_>>().chunks(NAMES_PER_CALL) {
+            let doing = format!("look at the alarms `{}`", names.join("`, `"));
             let request = self.0.describe_alarms().set_alarm_names(Some(names.to_vec()));
-            // Without types, only metric alarms are answered.
-            let request = request.alarm_types(AlarmType::MetricAlarm).alarm_types(AlarmType::CompositeAlarm);
-            let mut pages = request.max_records(100).into_paginator().send();
-            while let Some(page) = pages.next().await {
-                let page = page.map_err(|error| {
-                    let doing = format!("look at the alarms `{}`", names.join("`, `"));
-                    failure("cloudwatch:DescribeAlarms", doing, error)
-                })?;
-                let metric = page.metric_alarms().iter();
-                let metric = metric.map(|found| alarm(found.alarm_name(), found.state_value(), found.state_reason()));
-                let composite = page.composite_alarms().iter();
-                let composite =
-                    composite.map(|found| alarm(found.alarm_name(), found.state_value(), found.state_reason()));
-                alarms.extend(metric.chain(composite).flatten());
-            }
+            alarms.extend(described(request, &doing).await?);
         }
+        alarms.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(alarms)
+    }
+
+    /// `cloudwatch:DescribeAlarms`: the metric and composite alarms whose names begin so, in the order of their names.
+    pub async fn describe_alarms_that_begin(&self, prefix: &str) -> Result<Vec<Alarm>, Failure> {
+        let request = self.0.describe_alarms().alarm_name_prefix(prefix);
+        let mut alarms = described(request, &format!("look at the alarms `{prefix}*`")).await?;
         alarms.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(alarms)
     }
 }
 
-fn alarm(name: Option<&str>, state: Option<&StateValue>, reason: Option<&str>) -> Option<Alarm> {
+/// Every page of a description.
+async fn described(request: DescribeAlarmsFluentBuilder, doing: &str) -> Result<Vec<Alarm>, Failure> {
+    // Without types, only metric alarms are answered.
+    let request = request.alarm_types(AlarmType::MetricAlarm).alarm_types(AlarmType::CompositeAlarm);
+    let mut pages = request.max_records(100).into_paginator().send();
+    let mut alarms = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| failure("cloudwatch:DescribeAlarms", doing, error))?;
+        let metric = page.metric_alarms().iter().map(|found| {
+            let since = found.state_transitioned_timestamp().or(found.state_updated_timestamp());
+            alarm(found.alarm_name(), found.state_value(), found.state_reason(), since)
+        });
+        let composite = page.composite_alarms().iter().map(|found| {
+            let since = found.state_transitioned_timestamp().or(found.state_updated_timestamp());
+            alarm(found.alarm_name(), found.state_value(), found.state_reason(), since)
+        });
+        alarms.extend(metric.chain(composite).flatten());
+    }
+    Ok(alarms)
+}
+
+fn alarm(
+    name: Option<&str>,
+    state: Option<&StateValue>,
+    reason: Option<&str>,
+    since: Option<&DateTime>,
+) -> Option<Alarm> {
     Some(Alarm {
         name: name?.to_owned(),
         state: state.map_or("unknown", |state| state.as_str()).to_owned(),
         reason: reason.unwrap_or_default().to_owned(),
+        since: since.and_then(moment),
     })
 }

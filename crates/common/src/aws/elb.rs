@@ -38,6 +38,8 @@ pub struct TargetGroup {
     pub health_check_port: Option<u16>,
     /// The path that health checks ask for; none for checks of the connection alone.
     pub health_check_path: Option<String>,
+    /// The ARNs of the load balancers that send it requests.
+    pub load_balancers: Vec<String>,
 }
 
 impl Elb {
@@ -92,6 +94,7 @@ impl Elb {
             // `traffic-port` is each target's own.
             health_check_port: group.health_check_port().and_then(|port| port.parse().ok()),
             health_check_path: group.health_check_path().map(str::to_owned),
+            load_balancers: group.load_balancer_arns().to_vec(),
         }))
     }
 }

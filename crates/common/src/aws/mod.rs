@@ -16,7 +16,7 @@ mod refusal;
 mod secretsmanager;
 mod ssm;
 
-pub use cloudwatch::{Alarm, CloudWatch};
+pub use cloudwatch::{Alarm, CloudWatch, MetricQuery, MetricSeries, MetricSource};
 pub use connect::{Aws, Place};
 pub use ecr::{
     Ecr, EcrImage, Image, ImageVersion, Login, Manifest, Platform, RegistryScanning, Repository, RepositorySettings,

@@ -6,6 +6,7 @@
 
 mod environment;
 mod exception;
+mod health;
 mod image_build;
 mod image_policy;
 mod notes;
@@ -31,12 +32,13 @@ use toml::de::{DeTable, DeValue};
 
 pub use self::environment::{Environment, InvalidVariableName, Strategy, StrategyKind, VariableName};
 pub use self::exception::{Day, FindingException};
+pub use self::health::{Addresses, Health, Metric, Side};
 pub use self::image_build::{BuildPlatform, ContextSource, ImageBuild};
 pub use self::image_policy::{ImagePolicy, ServiceImagePolicy, Severity, Size};
 pub use self::relative_path::{InvalidPath, RelativePath};
 pub use self::repositories::{Encryption, MOST_MOVING_TAGS, Reconcile, Repositories, TagPattern, wildcard};
 pub use self::schema::schema;
-pub use self::service::{Backup, BackupWhen, Health, Migration, Service};
+pub use self::service::{Backup, BackupWhen, Migration, Service};
 pub use self::template::{Template, UnknownVariable, VARIABLES, interpolate};
 pub use self::time_span::TimeSpan;
 

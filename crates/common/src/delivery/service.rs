@@ -1,18 +1,16 @@
 //! What is delivered.
 
-use std::num::NonZeroU32;
-
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::health::Health;
 use super::image_build::ImageBuild;
 use super::image_policy::ServiceImagePolicy;
 use super::read::{read_text, read_word};
 use super::relative_path::RelativePath;
 use super::section::{Section, read_section};
 use super::template::Template;
-use super::time_span::TimeSpan;
 use crate::names::{ContainerName, RepositoryName, ServiceKey, ServiceName};
 
 /// One service: where its sources are, and what runs of them.
@@ -144,60 +142,5 @@ pub enum BackupWhen {
 }
 
 read_word!(BackupWhen or IfPending);
-
-/// What tells that a service is healthy, beside the state of its tasks and targets.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Health {
-    /// The URL to ask. Without it, the state of tasks and targets alone decides.
-    pub url: Option<Template>,
-    /// What each answer has to be, as in `status == 200` and `json(/version) == '${COMMIT}'`.
-    pub expect: Vec<Template>,
-    /// The time from one request to the next.
-    pub interval: TimeSpan,
-    /// The time that an answer may take.
-    pub timeout: TimeSpan,
-    /// The good answers in a row that make the service healthy.
-    pub passes: NonZeroU32,
-    /// The bad answers in a row that make it unhealthy.
-    pub failures: NonZeroU32,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        Self {
-            url: None,
-            expect: vec![Template::from("status == 200")],
-            interval: TimeSpan::from_seconds(30),
-            timeout: TimeSpan::from_seconds(5),
-            passes: NonZeroU32::MIN.saturating_add(1),
-            failures: NonZeroU32::MIN.saturating_add(2),
-        }
-    }
-}
-
-read_section!(Health or default { url, expect, interval, timeout, passes, failures } check Health::check);
-
-impl Health {
-    fn check(section: &Section<'_>) {
-        match section.peek::<Template>("url") {
-            Some(url) if !["https://", "http://"].iter().any(|scheme| url.as_str().starts_with(scheme)) => {
-                section.problem("url", &format!("`{}` is not a URL: start it with `https://`", url.as_str()));
-            }
-            None if section.has("expect") && !section.has("url") => {
-                section.problem("expect", "there is no `url` whose answer could be as expected");
-            }
-            _ => {}
-        }
-        if section.peek::<Vec<Template>>("expect").is_some_and(|expect| expect.is_empty()) {
-            section.problem("expect", "it is empty, and any answer would do: leave it out to expect `status == 200`");
-        }
-        for key in ["interval", "timeout"] {
-            if section.peek::<TimeSpan>(key).is_some_and(|span| span.get().is_zero()) {
-                section.problem(key, "it must be more than nothing");
-            }
-        }
-    }
-}
 
 read_text!(ServiceKey, ServiceName, ContainerName, RepositoryName);

@@ -8,12 +8,12 @@ use common::aws::{Service, ServiceDeployment, Task};
 use common::failure::{Failure, Kind};
 use common::poll::{Ended, Judged, Pace, poll};
 use common::runner::{Annotation, Level};
+use common::stopped::{causes, is_own_failure};
 use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
 
 use super::{DEPLOYED, Fate, Flight, Release};
 use crate::ACTION;
-use crate::crash::{causes, is_own_failure};
 use crate::diagnosis::Cause;
 use crate::plan::Step;
 use crate::rollout::{Rollout, Seen, Sight, judge, progress};
