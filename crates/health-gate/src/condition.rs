@@ -1,5 +1,5 @@
 //! The little language of `expect`: `status == 200`, `json(/version) == 'abc'`, `header(x-version) contains 'v2'`,
-//! `latency < 1s`, `body contains 'ok'`. Types are checked when it is read: what could never hold is a mistake, not a failure.
+//! `latency < 1s`, `certificate > 14d`, `body contains 'ok'`. Types are checked when it is read: what could never hold is a mistake, not a failure.
 
 mod parse;
 
@@ -13,6 +13,9 @@ use serde_json::{Number, Value};
 /// How much of a value is shown.
 const SHOWN: usize = 120;
 
+/// What certificates are counted in.
+const DAY: Duration = Duration::from_hours(24);
+
 /// Something that an answer has to be.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Condition {
@@ -23,10 +26,12 @@ pub(crate) struct Condition {
 
 /// What is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Subject {
+pub(crate) enum Subject {
     Status,
     Latency,
     Body,
+    /// How long its certificate is valid from now on.
+    Certificate,
     /// RFC 6901.
     Json(String),
     Header(String),
@@ -46,7 +51,7 @@ enum Comparison {
 
 /// What it is compared with.
 #[derive(Clone, Debug, PartialEq)]
-enum Literal {
+pub(crate) enum Literal {
     Json(Value),
     Duration(Duration),
 }
@@ -58,6 +63,8 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
     pub(crate) latency: Duration,
+    /// How long the certificate is valid from now on; `None` if none was seen.
+    pub(crate) certificate: Option<Duration>,
 }
 
 /// Whether a condition holds, and what was there.
@@ -85,16 +92,7 @@ impl Condition {
 
     /// Holds an answer against it.
     pub(crate) fn evaluate(&self, answer: &Answer) -> Evaluation {
-        let found = match &self.subject {
-            Subject::Status => Ok(Literal::Json(answer.status.into())),
-            Subject::Latency => Ok(Literal::Duration(answer.latency)),
-            Subject::Body => Ok(Literal::Json(answer.body.clone().into())),
-            Subject::Json(pointer) => at(&answer.body, pointer).map(Literal::Json),
-            Subject::Header(name) => match answer.headers.get(name) {
-                Some(value) => Ok(Literal::Json(String::from_utf8_lossy(value.as_bytes()).into())),
-                None => Err(format!("no header `{name}`")),
-            },
-        };
+        let found = self.subject.of(answer);
         match found {
             Ok(found) => Evaluation {
                 holds: self.comparison.holds(&found, &self.value),
@@ -110,6 +108,26 @@ impl Condition {
         match (&self.subject, location) {
             (Subject::Status, Some(to)) => format!("{found}, to {}", cut(&String::from_utf8_lossy(to.as_bytes()))),
             _ => found.to_string(),
+        }
+    }
+}
+
+impl Subject {
+    /// What an answer has there, or why it has nothing.
+    pub(crate) fn of(&self, answer: &Answer) -> Result<Literal, String> {
+        match self {
+            Self::Status => Ok(Literal::Json(answer.status.into())),
+            Self::Latency => Ok(Literal::Duration(answer.latency)),
+            Self::Body => Ok(Literal::Json(answer.body.clone().into())),
+            Self::Certificate => answer
+                .certificate
+                .map(Literal::Duration)
+                .ok_or_else(|| "no certificate was seen: the URL is not `https`, or a proxy stands between".to_owned()),
+            Self::Json(pointer) => at(&answer.body, pointer).map(Literal::Json),
+            Self::Header(name) => match answer.headers.get(name) {
+                Some(value) => Ok(Literal::Json(String::from_utf8_lossy(value.as_bytes()).into())),
+                None => Err(format!("no header `{name}`")),
+            },
         }
     }
 }
@@ -194,6 +212,7 @@ impl fmt::Display for Subject {
             Self::Status => formatter.write_str("status"),
             Self::Latency => formatter.write_str("latency"),
             Self::Body => formatter.write_str("body"),
+            Self::Certificate => formatter.write_str("certificate"),
             Self::Json(pointer) => write!(formatter, "json({pointer})"),
             Self::Header(name) => write!(formatter, "header({name})"),
         }
@@ -203,6 +222,9 @@ impl fmt::Display for Subject {
 impl fmt::Display for Literal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Duration(duration) if *duration >= DAY => {
+                write!(formatter, "{} d", duration.as_secs() / DAY.as_secs())
+            }
             Self::Duration(duration) => formatter.write_str(&human(*duration)),
             Self::Json(Value::String(text)) => write!(formatter, "'{}'", cut(text)),
             Self::Json(value) => formatter.write_str(&cut(&value.to_string())),
@@ -231,6 +253,7 @@ mod tests {
             headers,
             body: r#"{"version": "abc", "ratio": 0.9, "count": 3, "ok": true, "none": null, "tags": ["a", "b"], "deep": {"a/b": 1}}"#.into(),
             latency: Duration::from_millis(420),
+            certificate: Some(80 * DAY),
         }
     }
 
@@ -247,6 +270,8 @@ mod tests {
         check("latency < 1s", true, "420 ms");
         check("latency <= 0.42s", true, "420 ms");
         check("latency > 500ms", false, "420 ms");
+        check("certificate > 14d", true, "80 d");
+        check("certificate >= 90d", false, "80 d");
         check("json(/version) == 'abc'", true, "'abc'");
         check("json(/version) != 'abc'", false, "'abc'");
         check("json(/version) contains \"b\"", true, "'abc'");

@@ -1,13 +1,14 @@
-//! What is true out there before anything is watched: the services, their target groups, and which image carries the commit's
-//! tag. Reads only.
+//! What is true out there before anything is watched: the services, their target groups and alarms, and which image carries the
+//! commit's tag. Reads only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use common::aws::{Aws, Service};
+use common::aws::{Aws, LoadBalancer, Service};
 use common::failure::Failure;
 use common::image::FoundImage;
 
-use crate::config::Config;
+use crate::config::{Config, Target, Wanted};
+use crate::metric::Preset;
 
 /// What is true out there.
 #[derive(Debug, Default)]
@@ -23,6 +24,10 @@ pub(crate) struct ServiceFacts {
     pub(crate) service: Option<Service>,
     /// The image behind the commit's tag.
     pub(crate) image: FoundImage,
+    /// The alarms that were asked for and are there.
+    pub(crate) alarms: BTreeSet<String>,
+    /// The dimensions of its load balancer's metrics, where these are asked for: `app/<name>/<id>`, `targetgroup/<name>/<id>`.
+    pub(crate) load_balancer: Option<(String, String)>,
 }
 
 impl Facts {
@@ -37,8 +42,51 @@ impl Facts {
             };
             let service = found.iter().find(is_it).cloned();
             let image = target.image.find(&aws.ecr).await?;
-            services.insert(target.name.clone(), ServiceFacts { service, image });
+            let load_balancer = match service.as_ref().and_then(|service| service.load_balancers.first()) {
+                Some(balancer) if asks_its_load_balancer(target) => dimensions(balancer, aws).await?,
+                _ => None,
+            };
+            let alarms = alarms(target, aws).await?;
+            services.insert(target.name.clone(), ServiceFacts { service, image, alarms, load_balancer });
         }
         Ok(Self { services })
     }
+}
+
+fn asks_its_load_balancer(target: &Target) -> bool {
+    let of_balancer = [Preset::ResponseTime, Preset::ErrorRate, Preset::Errors];
+    target.metrics.iter().any(|wish| of_balancer.iter().any(|preset| wish.wanted == Wanted::Preset(*preset)))
+}
+
+/// What a load balancer's metrics are told apart by
+/// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html>). Of two target
+/// groups that take turns, the one that has healthy targets gets the requests.
+async fn dimensions(balancer: &LoadBalancer, aws: &Aws) -> Result<Option<(String, String)>, Failure> {
+    let mut group = &balancer.target_group;
+    if let Some(alternate) = &balancer.alternate_target_group {
+        let targets = aws.elb.describe_target_health(group).await?;
+        if !targets.iter().any(|target| target.state == "healthy") {
+            group = alternate;
+        }
+    }
+    let described = aws.elb.describe_target_group(group).await?;
+    let balancer = described.and_then(|group| group.load_balancers.into_iter().next());
+    let after = |arn: &str, mark: &str| arn.split_once(mark).map(|(_, name)| name.to_owned());
+    let group = after(group, ":targetgroup/").map(|name| format!("targetgroup/{name}"));
+    Ok(balancer.and_then(|arn| after(&arn, ":loadbalancer/")).zip(group))
+}
+
+/// The alarms by the names that were asked for, and those that begin so.
+async fn alarms(target: &Target, aws: &Aws) -> Result<BTreeSet<String>, Failure> {
+    let (prefixes, names): (Vec<&String>, Vec<&String>) = target.alarms.iter().partition(|name| name.ends_with('*'));
+    let mut found = BTreeSet::new();
+    if !names.is_empty() {
+        let names = names.into_iter().cloned().collect();
+        found.extend(aws.cloudwatch.describe_alarms(&names).await?.into_iter().map(|alarm| alarm.name));
+    }
+    for prefix in prefixes {
+        let alarms = aws.cloudwatch.describe_alarms_that_begin(prefix.trim_end_matches('*')).await?;
+        found.extend(alarms.into_iter().map(|alarm| alarm.name));
+    }
+    Ok(found)
 }

@@ -55,11 +55,6 @@ impl Pause {
         !matches!(self.stage.as_deref(), Some("RECONCILE_SERVICE" | "PRE_SCALE_UP"))
     }
 
-    /// Whether each version has its own target group.
-    pub(crate) fn moves_traffic(&self) -> bool {
-        self.traffic.is_some()
-    }
-
     /// Whether the version before gets requests too.
     pub(crate) fn is_shared(&self) -> bool {
         self.traffic.is_some_and(|percent| percent < 100.0)
@@ -169,18 +164,18 @@ mod tests {
 
     #[test]
     fn where_it_waits_tells_what_can_be_seen_there() {
-        for (stage, traffic, is_scaled_up, moves_traffic, is_shared) in [
-            ("PRE_SCALE_UP", None, false, false, false),
-            ("RECONCILE_SERVICE", Some(0.0), false, true, true),
-            ("POST_SCALE_UP", None, true, false, false),
-            ("POST_TEST_TRAFFIC_SHIFT", Some(0.0), true, true, true),
-            ("PRE_PRODUCTION_TRAFFIC_SHIFT", Some(10.0), true, true, true),
-            ("POST_PRODUCTION_TRAFFIC_SHIFT", Some(100.0), true, true, false),
-            ("A_NEWER_WORD", None, true, false, false),
+        for (stage, traffic, is_scaled_up, is_shared) in [
+            ("PRE_SCALE_UP", None, false, false),
+            ("RECONCILE_SERVICE", Some(0.0), false, true),
+            ("POST_SCALE_UP", None, true, false),
+            ("POST_TEST_TRAFFIC_SHIFT", Some(0.0), true, true),
+            ("PRE_PRODUCTION_TRAFFIC_SHIFT", Some(10.0), true, true),
+            ("POST_PRODUCTION_TRAFFIC_SHIFT", Some(100.0), true, false),
+            ("A_NEWER_WORD", None, true, false),
         ] {
             let pause = pause(stage, traffic);
-            let told = (pause.is_scaled_up(), pause.moves_traffic(), pause.is_shared());
-            assert_eq!(told, (is_scaled_up, moves_traffic, is_shared), "{stage}");
+            let told = (pause.is_scaled_up(), pause.is_shared());
+            assert_eq!(told, (is_scaled_up, is_shared), "{stage}");
         }
     }
 

@@ -9,10 +9,12 @@ use common::report::{Report, Verdict as Answer};
 use serde_json::{Map, Value, json};
 
 use crate::ACTION;
+use crate::check::Check;
 use crate::config::Config;
-use crate::effects::{GateOutcome, Outcome};
+use crate::effects::{GateOutcome, Outcome, RolledBack};
 use crate::pause::{Answered, Pause, Reply};
-use crate::plan::{Check, Plan};
+use crate::plan::Plan;
+use crate::sparkline;
 use crate::tally::{Tally, Verdict};
 
 /// The report of a dry run: nothing was watched.
@@ -22,7 +24,7 @@ pub(crate) fn planned(config: &Config, plan: &Plan) -> Report {
     Report {
         result: "planned",
         verdict: Answer::Good,
-        outputs: vec![("verdicts", Value::Object(verdicts).to_string())],
+        outputs: vec![("verdicts", Value::Object(verdicts).to_string()), ("rollback", "none".to_owned())],
         json: json!({ "result": "planned", "checks": plan.gates.iter().map(|gate| gate.checks.len()).sum::<usize>() }),
         summary: format!("### 📋 {}: what would be checked{place}\n\n{}", ACTION.name, block("", &plan.to_string())),
     }
@@ -37,9 +39,10 @@ pub(crate) fn report(config: &Config, outcome: &Outcome) -> Report {
     Report {
         result,
         verdict: culprit(outcome).map_or(Answer::Good, |culprit| answer(config, culprit)),
-        outputs: vec![("verdicts", Value::Object(verdicts).to_string())],
+        outputs: vec![("verdicts", Value::Object(verdicts).to_string()), ("rollback", rollback(outcome).to_owned())],
         json: json!({
             "result": result,
+            "rollback": rollback(outcome),
             "environment": config.environment,
             "cluster": config.cluster,
             "commit": config.commit,
@@ -48,6 +51,13 @@ pub(crate) fn report(config: &Config, outcome: &Outcome) -> Report {
         }),
         summary: summary(config, outcome, result),
     }
+}
+
+/// What is to be done about all services: as much as about the one that needs most.
+fn rollback(outcome: &Outcome) -> &'static str {
+    let words = ["needed", "requested"];
+    let is_any = |word: &&str| outcome.gates.iter().any(|gate| gate.rolled_back.word() == *word);
+    words.into_iter().find(is_any).unwrap_or("none")
 }
 
 /// Who is told of: a service whose hook could not be answered before all others, then the worst.
@@ -60,6 +70,7 @@ fn answer(config: &Config, gate: &GateOutcome) -> Answer {
     match (&gate.answered, gate.verdict) {
         (Answered::Failed(_, failure), _) => Answer::Broken { kind: failure.kind, why, hint },
         _ if gate.is_cancelled => Answer::Cancelled { why, hint },
+        (_, Verdict::Warn) if config.fail_on_warn => Answer::Bad { why, hint },
         (_, Verdict::Pass | Verdict::Warn) => Answer::Good,
         (_, Verdict::NoData | Verdict::Error | Verdict::Fail) => Answer::Bad { why, hint },
     }
@@ -75,10 +86,13 @@ fn explain(config: &Config, gate: &GateOutcome) -> (String, String) {
     let (name, result) = (&gate.gate.name, gate.verdict.result());
     let why = match gate.verdict {
         _ if gate.is_cancelled => format!("`{name}`: cancelled before it was decided"),
-        Verdict::Pass | Verdict::Warn => format!("`{name}` is {result}"),
-        Verdict::NoData | Verdict::Error | Verdict::Fail => format!("`{name}` is {result}: {}", findings(gate)),
+        Verdict::Pass => format!("`{name}` is {result}"),
+        Verdict::Warn | Verdict::NoData | Verdict::Error | Verdict::Fail => {
+            format!("`{name}` is {result}: {}", findings(gate))
+        }
     };
-    let why = [Some(why), of_the_hook(gate)].into_iter().flatten().collect::<Vec<_>>().join(". ");
+    let why =
+        [Some(why), of_the_hook(gate), of_the_rollback(gate)].into_iter().flatten().collect::<Vec<_>>().join(". ");
     (why, next_step(config, gate))
 }
 
@@ -91,7 +105,16 @@ fn next_step(config: &Config, gate: &GateOutcome) -> String {
         (Answered::Given(Reply::Rollback), _) => {
             "ECS puts back what ran before: mend the cause, which the service's log and events tell, and deploy again".to_owned()
         }
-        (_, Verdict::Pass | Verdict::Warn) => "nothing is to be done".to_owned(),
+        (_, Verdict::Pass) => "nothing is to be done".to_owned(),
+        (_, Verdict::Warn) => {
+            "look at what is not as it should be; the step fails for it only with `fail-on: warn`".to_owned()
+        }
+        (_, Verdict::Fail) if matches!(gate.rolled_back, RolledBack::Requested) => {
+            "mend the cause, which the service's log and events tell, and deploy again".to_owned()
+        }
+        (_, Verdict::Fail) if matches!(gate.rolled_back, RolledBack::Arrived | RolledBack::Failed(_)) => {
+            "run ecs-deploy with `operation: rollback`: the output `rollback` is `needed`".to_owned()
+        }
         (_, Verdict::Fail) => {
             "look at the service's log and events; to put back what ran before, deploy the commit before".to_owned()
         }
@@ -124,11 +147,24 @@ fn of_the_hook(gate: &GateOutcome) -> Option<String> {
     })
 }
 
+/// What became of the deployment that was to be taken back.
+fn of_the_rollback(gate: &GateOutcome) -> Option<String> {
+    match &gate.rolled_back {
+        RolledBack::Nothing => None,
+        RolledBack::Requested => Some("ECS takes the deployment back".to_owned()),
+        RolledBack::Arrived => Some("The deployment has arrived, and is not ECS's to take back".to_owned()),
+        RolledBack::Failed(failure) => {
+            Some(format!("The deployment is not taken back: {}", failure.error.root_cause()))
+        }
+    }
+}
+
 /// What was found where the verdict comes from. Checks that found the same share a sentence.
 fn findings(gate: &GateOutcome) -> String {
-    let mut found: Vec<(&str, Vec<&Check>)> = Vec::new();
-    for (check, tally, _) in gate.checks().filter(|(_, _, verdict)| *verdict == gate.verdict) {
-        let observed = if tally.looks == 0 { "never looked at" } else { tally.observed.as_str() };
+    let mut found: Vec<(String, Vec<&Check>)> = Vec::new();
+    let weighed = |check: &Check, verdict: Verdict| check.importance.weigh(verdict) == Some(gate.verdict);
+    for (check, tally, _) in gate.checks().filter(|(check, _, verdict)| weighed(check, *verdict)) {
+        let observed = tally.in_short();
         match found.iter_mut().find(|(known, _)| *known == observed) {
             Some((_, checks)) => checks.push(check),
             None => found.push((observed, vec![check])),
@@ -141,7 +177,14 @@ fn findings(gate: &GateOutcome) -> String {
             format!("{}: {observed}", subjects.join(", "))
         }
     });
-    sentences.collect::<Vec<_>>().join("; ")
+    let smoked = gate.smoked.iter().filter(|smoked| smoked.verdict == gate.verdict);
+    let smoked = smoked.map(|smoked| format!("the smoke test: {}", smoked.observed));
+    let sentences: Vec<String> = sentences.chain(smoked).collect();
+    match sentences.is_empty() {
+        // Everything held, and not for long enough.
+        true => format!("everything held, and not for {}", human(gate.gate.bake)),
+        false => sentences.join("; "),
+    }
 }
 
 fn summary(config: &Config, outcome: &Outcome, result: &str) -> String {
@@ -155,12 +198,13 @@ fn summary(config: &Config, outcome: &Outcome, result: &str) -> String {
     let commit = config.commit.as_ref().map(|commit| format!(" with {}", code(commit.short()))).unwrap_or_default();
     let (place, took) = (in_environment(config), human(outcome.took));
     let mut text = format!("### {sign} {}: {result}{commit}{place} after {took}\n\n", ACTION.name);
-    for gate in outcome.gates.iter().filter(|gate| !is_good(gate)) {
+    for gate in outcome.gates.iter().filter(|gate| !is_good(gate) || gate.verdict == Verdict::Warn) {
         let (why, hint) = explain(config, gate);
         let _ = writeln!(text, "{}\n\n**Next step:** {}\n", prose(&why), prose(&hint));
     }
     let rows: Vec<Vec<String>> = outcome.gates.iter().flat_map(rows).collect();
     text += &table(&["service", "check", "expected", "observed", "samples", "verdict"], &rows);
+    text += &sparkline::table(outcome);
     outcome.gates.iter().for_each(|gate| text += &remarks(gate));
     text
 }
@@ -174,10 +218,19 @@ fn rows(gate: &GateOutcome) -> Vec<Vec<String>> {
             code(&check.expected),
             if tally.looks == 0 { "–".to_owned() } else { code(&tally.observed) },
             format!("{} of {} good", tally.good, tally.looks),
-            format!("{sign} {word}"),
+            match check.importance.note() {
+                "" => format!("{sign} {word}"),
+                note => format!("{sign} {word} ({note})"),
+            },
         ]
     };
-    gate.checks().map(row).collect()
+    let smoked = gate.smoked.iter().zip(&gate.gate.smoke).map(|(smoked, task)| {
+        let (sign, word) = smoked.verdict.word();
+        let name = escape(&gate.gate.name);
+        let (command, observed) = (code(&task.command.join(" ")), code(&smoked.observed));
+        vec![name, command, "exit code 0".to_owned(), observed, "1".to_owned(), format!("{sign} {word}")]
+    });
+    gate.checks().map(row).chain(smoked).collect()
 }
 
 fn remarks(gate: &GateOutcome) -> String {
@@ -186,8 +239,8 @@ fn remarks(gate: &GateOutcome) -> String {
         let name = escape(&gate.gate.name);
         let _ = write!(text, "\n{name}: {}. Run ecs-deploy again to follow the deployment to its end.\n", prose(&hook));
     }
-    if let Some(probe) = &gate.gate.probe {
-        let _ = write!(text, "\n{} was asked at {}.\n", escape(&gate.gate.name), code(&probe.url.to_string()));
+    if let Some(probe) = gate.gate.probes.iter().find(|probe| !probe.is_smoke) {
+        let _ = write!(text, "\n{} was asked at {}.\n", escape(&gate.gate.name), code(&probe.to_string()));
     }
     if !gate.gate.checks.iter().any(|check| check.is_identity) {
         let advice = code("json(/version) == '${COMMIT}'");
@@ -209,6 +262,7 @@ fn as_json(gate: &GateOutcome) -> Value {
             "looks": tally.looks,
             "good": tally.good,
             "identity": check.is_identity,
+            "importance": if check.importance.note().is_empty() { "required" } else { check.importance.note() },
             "verdict": verdict.word().1,
         })
     };
@@ -222,7 +276,14 @@ fn as_json(gate: &GateOutcome) -> Value {
             "expires_at": pause.hook.expires_at.map(|moment| moment.to_string()),
             "timeout_action": pause.hook.timeout_action,
         })),
-        "url": gate.gate.probe.as_ref().map(|probe| probe.url.to_string()),
+        "rollback": gate.rolled_back.word(),
+        "url": gate.gate.probes.iter().find(|probe| !probe.is_smoke).map(|probe| probe.url.to_string()),
+        "smoke": gate.smoked.as_ref().map(|smoked| json!({
+            "verdict": smoked.verdict.word().1, "observed": smoked.observed,
+        })),
+        "series": gate.curves.iter().map(|curve| json!({
+            "name": curve.name, "unit": curve.unit.trim(), "values": curve.values, "before": curve.before,
+        })).collect::<Vec<_>>(),
         "checks": gate.checks().map(check).collect::<Vec<_>>(),
     })
 }

@@ -1,38 +1,69 @@
-//! What AWS says of a service: whether its deployment is complete or waits at a hook, whether its tasks run, from which image,
-//! and whether the load balancer finds them healthy.
+//! What AWS says of a service: whether its deployment is ours and complete or waits at a hook, whether its tasks run and stay
+//! up, from which task definition and image, and whether the load balancer finds them healthy.
 
-use common::aws::{Aws, Deployment, LoadBalancer, Service, Target};
+use std::collections::BTreeSet;
+
+use common::aws::{Aws, Deployment, LoadBalancer, Service, Target, Task};
 use common::failure::Failure;
 use common::names::{ClusterName, Digest, ServiceName};
-use futures_util::future::{join_all, try_join};
+use common::stopped::{causes, is_own_failure};
+use futures_util::future::{join_all, join3, try_join};
 use serde_json::Value;
 
+use crate::check::Check;
 use crate::pause::Pause;
-use crate::tally::Sample;
+use crate::tally::{Policy, Sample};
 
 /// What to ask AWS about a service.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) cluster: ClusterName,
     pub(crate) service: ServiceName,
+    /// The deployment that has to be the primary one, if it is known.
+    pub(crate) deployment: Option<String>,
+    /// The task definition that is to run, `family:revision`, if it is known.
+    pub(crate) task_definition: Option<String>,
     /// The image that is to run, by digest.
     pub(crate) image: Option<String>,
     /// Who sends it requests.
     pub(crate) load_balancers: Vec<LoadBalancer>,
     /// Whether a hook that its deployment waits at is to be answered: then waiting there is as good as being complete.
     pub(crate) answer_pause: bool,
+    /// How many tasks that end by themselves are a crash loop.
+    pub(crate) crashes: u32,
 }
 
 /// What one look showed.
 #[derive(Debug, Default)]
 pub(crate) struct Look {
+    /// One for each of [`State::checks`].
     pub(crate) samples: Vec<Sample>,
     /// The hook that the deployment waits at.
     pub(crate) pause: Option<Pause>,
 }
 
 impl State {
-    /// Looks once: samples for the deployment, the tasks, the image (if one is expected), and each load balancer.
+    /// What has to hold, in the order of a look's samples.
+    pub(crate) fn checks(&self, policy: Policy) -> Vec<Check> {
+        let Self { deployment, task_definition, image, load_balancers, answer_pause, .. } = self;
+        let arrived = if *answer_pause { "completed, or waits at a hook" } else { "completed" };
+        let arrived = deployment.as_ref().map_or_else(|| arrived.to_owned(), |id| format!("{id}, {arrived}"));
+        let identity =
+            |subject: &str, expected: &str| Check { is_identity: true, ..Check::new(subject, expected, policy) };
+        let mut checks = vec![
+            Check { is_identity: deployment.is_some(), ..Check::new("deployment", arrived, policy) },
+            Check::new("tasks", "all run, none unhealthy", policy),
+            Check::new("stopped tasks", "none by its own doing", policy),
+        ];
+        checks.extend(task_definition.iter().map(|revision| identity("task definition", revision)));
+        checks.extend(image.iter().map(|image| identity("image", &short_image(image))));
+        checks.extend(load_balancers.iter().map(|balancer| {
+            Check::new(format!("targets of {}", short(&balancer.target_group)), "all healthy", policy)
+        }));
+        checks
+    }
+
+    /// Looks once.
     pub(crate) async fn look(&self, aws: &Aws) -> Look {
         let service = match aws.ecs.describe_services(&self.cluster, &[&self.service]).await {
             Ok(services) => services.into_iter().next(),
@@ -42,12 +73,39 @@ impl State {
         let Some((service, primary)) = primary else {
             return self.all(&Sample::Bad("there is no such service".to_owned()));
         };
-        let (settled, pause) = match self.pause(primary, aws).await {
+        let name = self.service.as_str();
+        let (pause, running, stopped) = join3(
+            self.pause(primary, aws),
+            aws.ecs.running_tasks(&self.cluster, name),
+            aws.ecs.stopped_tasks(&self.cluster, name),
+        )
+        .await;
+        let (settled, pause) = match pause {
             Ok(Some(pause)) => (Sample::Good(pause.to_string()), Some(pause)),
             Ok(None) => (deployment(primary), None),
             Err(failure) => (unseen(&failure), None),
         };
-        let mut samples = vec![settled, tasks(service, primary, pause.as_ref())];
+        let settled = match &self.deployment {
+            Some(expected) if *expected != primary.id => {
+                Sample::Certain(format!("{} is the primary one: another deployment took its place", primary.id))
+            }
+            _ => settled,
+        };
+        let ours = |tasks: &Result<Vec<Task>, Failure>| match tasks {
+            Ok(tasks) => {
+                Ok(tasks.iter().filter(|task| task.started_by.as_ref() == Some(&primary.id)).cloned().collect())
+            }
+            Err(failure) => Err(unseen(failure)),
+        };
+        let (running, stopped): (Result<Vec<Task>, _>, Result<Vec<Task>, _>) = (ours(&running), ours(&stopped));
+        let mut samples = vec![
+            settled,
+            running.as_ref().map_or_else(Clone::clone, |running| tasks(service, primary, running, pause.as_ref())),
+            stopped.map_or_else(|unseen| unseen, |stopped| crashes(&stopped, self.crashes)),
+        ];
+        if let Some(expected) = &self.task_definition {
+            samples.push(task_definition(&primary.task_definition, expected));
+        }
         if let Some(expected) = &self.image {
             samples.push(match aws.ecs.describe_task_definition(&primary.task_definition).await {
                 Ok(definition) => image(&definition, expected),
@@ -55,7 +113,12 @@ impl State {
             });
         }
         let balancers = self.load_balancers.iter();
-        let balancers = balancers.map(|balancer| targets_behind(balancer, service.desired, pause.as_ref(), aws));
+        let balancers = balancers.map(|balancer| async {
+            match &running {
+                Ok(running) => targets_behind(balancer, primary.desired, running, aws).await,
+                Err(unseen) => unseen.clone(),
+            }
+        });
         samples.extend(join_all(balancers).await);
         Look { samples, pause }
     }
@@ -71,12 +134,17 @@ impl State {
 
     /// The same for all checks.
     fn all(&self, sample: &Sample) -> Look {
-        let checks = 2 + usize::from(self.image.is_some()) + self.load_balancers.len();
+        let checks = self.checks(Policy::LATEST).len();
         Look { samples: vec![sample.clone(); checks], pause: None }
     }
 }
 
-fn unseen(failure: &Failure) -> Sample {
+/// The target group's name within its ARN: `arn:aws:elasticloadbalancing:…:targetgroup/<name>/<id>`.
+fn short(arn: &str) -> &str {
+    arn.split('/').nth(1).unwrap_or(arn)
+}
+
+pub(crate) fn unseen(failure: &Failure) -> Sample {
     Sample::Unseen(format!("{:#}", failure.error))
 }
 
@@ -84,7 +152,7 @@ fn deployment(primary: &Deployment) -> Sample {
     let reason = || primary.reason.clone().unwrap_or_else(|| "ECS gave no reason".to_owned());
     match primary.rollout.as_str() {
         "COMPLETED" => Sample::Good("completed".to_owned()),
-        "FAILED" => Sample::Bad(format!("failed: {}", reason())),
+        "FAILED" => Sample::Certain(format!("failed: {}", reason())),
         "IN_PROGRESS" => {
             Sample::Unsettled(format!("in progress: {} of {} tasks run", primary.running, primary.desired))
         }
@@ -94,16 +162,39 @@ fn deployment(primary: &Deployment) -> Sample {
     }
 }
 
-/// Where a deployment waits, all its tasks run already, unless it waits for them to be started.
-fn tasks(service: &Service, primary: &Deployment, pause: Option<&Pause>) -> Sample {
+/// Where a deployment waits, all its tasks run already, unless it waits for them to be started. A task without a health check
+/// of its own is `UNKNOWN` for ever, which says nothing.
+fn tasks(service: &Service, primary: &Deployment, running: &[Task], pause: Option<&Pause>) -> Sample {
     let observed = format!("{} of {} run", primary.running, service.desired);
+    let unhealthy: Vec<&Task> = running.iter().filter(|task| task.health == "UNHEALTHY").collect();
     let is_on_its_way = primary.rollout == "IN_PROGRESS" && !pause.is_some_and(Pause::is_scaled_up);
-    match (service.desired, primary.running) {
-        (0, _) => Sample::Bad("none is wanted: the desired count is 0".to_owned()),
-        (desired, running) if running >= desired => Sample::Good(observed),
+    match (service.desired, primary.running, unhealthy.first()) {
+        (0, _, _) => Sample::Bad("none is wanted: the desired count is 0".to_owned()),
+        (_, _, Some(first)) => {
+            Sample::Bad(format!("{observed}, {} unhealthy by its health check (task {})", unhealthy.len(), first.id()))
+        }
+        (desired, running, None) if running >= desired => Sample::Good(observed),
         _ if is_on_its_way => Sample::Unsettled(observed),
         _ => Sample::Bad(observed),
     }
+}
+
+/// The deployment's tasks that ended by their own doing: so many are a crash loop, fewer are worth a warning.
+fn crashes(stopped: &[Task], limit: u32) -> Sample {
+    let failed: Vec<&Task> = stopped.iter().filter(|task| is_own_failure(task)).collect();
+    let Some((cause, _)) = causes(&failed).into_iter().next() else { return Sample::Good("none".to_owned()) };
+    let observed = format!("{} stopped: {cause}", failed.len());
+    match u32::try_from(failed.len()) {
+        Ok(count) if count < limit => Sample::Warned(observed),
+        _ => Sample::Certain(observed),
+    }
+}
+
+/// `arn:aws:ecs:…:task-definition/<family>:<revision>` against `<family>:<revision>`, or the ARN.
+fn task_definition(runs: &str, expected: &str) -> Sample {
+    let short = |arn: &str| arn.rsplit('/').next().unwrap_or(arn).to_owned();
+    let runs = short(runs);
+    if runs == short(expected) { Sample::Good(runs) } else { Sample::Bad(runs) }
 }
 
 /// Whether one of the containers runs the expected image.
@@ -125,8 +216,8 @@ pub(crate) fn short_image(image: &str) -> String {
     }
 }
 
-/// What a load balancer finds. Where two target groups take turns, one of them is empty, but for the time of a deployment.
-async fn targets_behind(balancer: &LoadBalancer, desired: i32, pause: Option<&Pause>, aws: &Aws) -> Sample {
+/// What a load balancer finds of the tasks, in whichever of two target groups that take turns they are.
+async fn targets_behind(balancer: &LoadBalancer, desired: i32, running: &[Task], aws: &Aws) -> Sample {
     let alternate = async {
         match &balancer.alternate_target_group {
             Some(group) => aws.elb.describe_target_health(group).await,
@@ -135,37 +226,34 @@ async fn targets_behind(balancer: &LoadBalancer, desired: i32, pause: Option<&Pa
     };
     match try_join(aws.elb.describe_target_health(&balancer.target_group), alternate).await {
         Err(failure) => unseen(&failure),
-        Ok((one, other)) if pause.is_some_and(Pause::moves_traffic) => {
-            of_both(&targets(&one, desired), &targets(&other, desired))
-        }
-        Ok((one, other)) => targets(&[one, other].concat(), desired),
+        Ok((one, other)) => targets(&[one, other].concat(), desired, running),
     }
 }
 
-/// Each version has a target group, and which one is whose is not told: where they differ, it may be the version before that
-/// is not healthy, and mended by this one.
-fn of_both(one: &Sample, other: &Sample) -> Sample {
-    let observed = format!("{} in one target group, {} in the other", one.observed(), other.observed());
-    match (one, other) {
-        (Sample::Good(_), Sample::Good(_)) => Sample::Good(observed),
-        (Sample::Bad(_), Sample::Bad(_)) => Sample::Bad(observed),
-        _ => Sample::Unsettled(observed),
-    }
-}
-
-/// Targets that leave (`draining`) are the version before's.
-fn targets(targets: &[Target], desired: i32) -> Sample {
-    let count = |state: &str| targets.iter().filter(|target| target.state == state).count();
+/// Only the deployment's own targets count: those of the version before may be ill, and leave. Where tasks have no address of
+/// their own (network modes `bridge` and `host`), a target is an instance, and all of them count but those that leave.
+fn targets(targets: &[Target], desired: i32, running: &[Task]) -> Sample {
+    let up: Vec<&Task> = running.iter().filter(|task| task.last_status == "RUNNING").collect();
+    let containers = up.iter().flat_map(|task| &task.containers);
+    let addresses: BTreeSet<&String> = containers.flat_map(|container| &container.addresses).collect();
+    let is_own = |target: &&Target| match addresses.is_empty() {
+        true => target.state != "draining",
+        false => addresses.contains(&target.id),
+    };
+    let own: Vec<&Target> = targets.iter().filter(is_own).collect();
+    let count = |state: &str| own.iter().filter(|target| target.state == state).count();
     let (healthy, wanted) = (count("healthy"), usize::try_from(desired).unwrap_or_default());
     let observed = format!("{healthy} of {wanted} healthy");
-    let unhealthy: Vec<&Target> = targets.iter().filter(|target| target.state.starts_with("unhealthy")).collect();
+    let unhealthy: Vec<&&Target> = own.iter().filter(|target| target.state.starts_with("unhealthy")).collect();
     match unhealthy.first() {
         _ if wanted == 0 => Sample::Bad("none is wanted: the desired count is 0".to_owned()),
         Some(first) => {
             let reason = first.reason.as_deref().unwrap_or("no reason given");
             Sample::Bad(format!("{observed}, {} unhealthy ({reason})", unhealthy.len()))
         }
+        None if up.is_empty() => Sample::Unsettled(format!("{observed}: no task of the deployment runs yet")),
         None if healthy >= wanted => Sample::Good(observed),
+        None if up.len() < wanted => Sample::Unsettled(format!("{observed}, {} tasks run", up.len())),
         None if count("initial") > 0 => {
             Sample::Unsettled(format!("{observed}, {} being checked for the first time", count("initial")))
         }
@@ -175,7 +263,7 @@ fn targets(targets: &[Target], desired: i32) -> Sample {
 
 #[cfg(test)]
 mod tests {
-    use common::aws::{LifecycleHook, ServiceDeployment};
+    use common::aws::{Container, LifecycleHook, ServiceDeployment};
     use serde_json::json;
 
     use super::*;
@@ -210,7 +298,7 @@ mod tests {
     fn a_deployment_is_good_once_it_is_complete() {
         for (rollout, expected) in [
             ("COMPLETED", Sample::Good("completed".into())),
-            ("FAILED", Sample::Bad("failed: tasks failed to start.".into())),
+            ("FAILED", Sample::Certain("failed: tasks failed to start.".into())),
             ("IN_PROGRESS", Sample::Unsettled("in progress: 1 of 2 tasks run".into())),
             ("", Sample::Unsettled("ECS shows no rollout state".into())),
             ("A_NEWER_WORD", Sample::Unsettled("A_NEWER_WORD".into())),
@@ -228,7 +316,7 @@ mod tests {
             (0, "COMPLETED", 0, Sample::Bad("none is wanted: the desired count is 0".into())),
         ] {
             assert_eq!(
-                tasks(&service(desired), &primary(rollout, running), None),
+                tasks(&service(desired), &primary(rollout, running), &[], None),
                 expected,
                 "{running} of {desired}, {rollout}"
             );
@@ -245,17 +333,63 @@ mod tests {
             let waiting =
                 ServiceDeployment { stage: Some(stage.into()), hooks: vec![hook], ..ServiceDeployment::default() };
             let pause = Pause::of(&[waiting]);
-            assert_eq!(tasks(&service(2), &primary("IN_PROGRESS", 1), pause.as_ref()), expected, "{stage}");
+            assert_eq!(tasks(&service(2), &primary("IN_PROGRESS", 1), &[], pause.as_ref()), expected, "{stage}");
+        }
+    }
+
+    fn task(health: &str, address: &str) -> Task {
+        Task {
+            arn: "arn:aws:ecs:eu-west-1:111122223333:task/shop/0a1b".into(),
+            started_by: Some("ecs-svc/1".into()),
+            last_status: "RUNNING".into(),
+            desired_status: "RUNNING".into(),
+            stop_code: None,
+            stopped_reason: None,
+            health: health.into(),
+            task_definition: "auth:1".into(),
+            containers: vec![Container {
+                name: "app".into(),
+                exit_code: None,
+                reason: None,
+                addresses: vec![address.into()],
+                image_digest: None,
+            }],
+            created_at: None,
+            started_at: None,
+            stopped_at: None,
         }
     }
 
     #[test]
-    fn while_each_version_has_a_target_group_only_what_is_true_of_both_is_certain() {
-        let (good, bad) = (Sample::Good("2 of 2".into()), Sample::Bad("0 of 2".into()));
-        let told = |one: &str, other: &str| format!("{one} in one target group, {other} in the other");
-        assert_eq!(of_both(&good, &good), Sample::Good(told("2 of 2", "2 of 2")));
-        assert_eq!(of_both(&bad, &bad), Sample::Bad(told("0 of 2", "0 of 2")));
-        assert_eq!(of_both(&good, &bad), Sample::Unsettled(told("2 of 2", "0 of 2")));
+    fn a_task_that_its_own_health_check_fails_is_not_running_well() {
+        let found = |health: &str| tasks(&service(2), &primary("COMPLETED", 2), &[task(health, "10.0.0.1")], None);
+        assert_eq!(found("HEALTHY"), Sample::Good("2 of 2 run".into()));
+        assert_eq!(found("UNKNOWN"), Sample::Good("2 of 2 run".into()));
+        let unhealthy = "2 of 2 run, 1 unhealthy by its health check (task 0a1b)";
+        assert_eq!(found("UNHEALTHY"), Sample::Bad(unhealthy.into()));
+    }
+
+    #[test]
+    fn a_task_that_crashes_is_worth_a_warning_and_a_crash_loop_is_certain() {
+        let ended = |code: &str, exit| {
+            let mut task = Task { stop_code: Some(code.into()), ..task("UNKNOWN", "10.0.0.1") };
+            task.containers[0].exit_code = Some(exit);
+            task
+        };
+        let crashed = || ended("EssentialContainerExited", 1);
+        let told = |count: usize| format!("{count} stopped: container `app`: exit code 1");
+        assert_eq!(crashes(&[], 3), Sample::Good("none".into()));
+        assert_eq!(crashes(&[ended("SpotInterruption", 143)], 3), Sample::Good("none".into()));
+        assert_eq!(crashes(&[crashed(), crashed()], 3), Sample::Warned(told(2)));
+        assert_eq!(crashes(&[crashed(), crashed(), crashed()], 3), Sample::Certain(told(3)));
+    }
+
+    #[test]
+    fn a_task_definition_is_the_same_by_its_arn_and_by_its_name() {
+        let arn = "arn:aws:ecs:eu-west-1:111122223333:task-definition/auth:7";
+        assert_eq!(task_definition(arn, "auth:7"), Sample::Good("auth:7".into()));
+        assert_eq!(task_definition(arn, arn), Sample::Good("auth:7".into()));
+        assert_eq!(task_definition(arn, "auth:8"), Sample::Bad("auth:7".into()));
     }
 
     #[test]
@@ -278,7 +412,8 @@ mod tests {
                 state: (*state).into(),
                 reason: state.starts_with("unhealthy").then(|| reason.to_owned()),
             };
-            targets(&states.iter().map(target).collect::<Vec<_>>(), 2)
+            let running = [task("UNKNOWN", "10.0.0.1"), task("UNKNOWN", "10.0.0.1")];
+            targets(&states.iter().map(target).collect::<Vec<_>>(), 2, &running)
         };
         assert_eq!(found(&["healthy", "healthy", "draining"]), Sample::Good("2 of 2 healthy".into()));
         assert_eq!(
@@ -293,5 +428,17 @@ mod tests {
         );
         assert_eq!(found(&["healthy"]), Sample::Bad("1 of 2 healthy".into()));
         assert_eq!(found(&[]), Sample::Bad("0 of 2 healthy".into()));
+    }
+
+    #[test]
+    fn the_targets_of_the_version_before_do_not_count() {
+        let target =
+            |id: &str, state: &str| Target { id: id.into(), port: Some(3001), state: state.into(), reason: None };
+        let both = [target("10.0.0.1", "healthy"), target("10.0.0.9", "unhealthy")];
+        assert_eq!(targets(&both, 1, &[task("UNKNOWN", "10.0.0.1")]), Sample::Good("1 of 1 healthy".into()));
+        let ill = "0 of 1 healthy, 1 unhealthy (no reason given)";
+        assert_eq!(targets(&both, 1, &[task("UNKNOWN", "10.0.0.9")]), Sample::Bad(ill.into()));
+        let none = "0 of 1 healthy: no task of the deployment runs yet";
+        assert_eq!(targets(&[target("10.0.0.9", "draining")], 1, &[]), Sample::Unsettled(none.into()));
     }
 }

@@ -1,6 +1,7 @@
 //! Gates on a simulated account, with time paused: what a person and the next job get to see.
 
 mod pauses;
+mod platform;
 
 use std::time::Duration;
 
@@ -178,7 +179,8 @@ async fn a_deployment_that_is_on_its_way_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_decided_in_time_is_undecided() {
     let stage = deploying("image cannot be pulled").await;
-    let inputs = [("services", "auth"), ("expect", "status == 200"), ("interval", "10s"), ("timeout", "2m")];
+    let own = [("expect", "status == 200"), ("interval", "10s"), ("timeout", "2m"), ("failures", "100")];
+    let inputs: Vec<_> = [("services", "auth")].into_iter().chain(own).collect();
     let ran = watch(&stage, &inputs).await;
     assert_eq!(ending(&ran), (1, "undecided", r#"{"auth":"undecided"}"#));
     assert_snapshot!(stable(&ran.annotations().join("\n")));

@@ -200,7 +200,6 @@ async fn a_run_that_is_cancelled_during_its_last_look_answers_nothing_either() {
     });
     let ran = gate(&stage, &[("passes", "1")]).await;
     assert_eq!(ending(&ran), (130, "undecided", r#"{"auth":"undecided"}"#), "{}", ran.log);
-    assert!(told(&ran)["checks"].as_array().unwrap().iter().all(|check| check["verdict"] == "pass"), "{}", ran.summary);
     assert_eq!(answers(&stage).len(), 0);
 }
 

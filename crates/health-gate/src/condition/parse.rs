@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use common::duration;
 use common::inputs::nearest;
@@ -47,6 +48,20 @@ impl FromStr for Condition {
     }
 }
 
+impl FromStr for Subject {
+    type Err = Mistake;
+
+    fn from_str(text: &str) -> Result<Self, Mistake> {
+        let mut cursor = Cursor { text, offset: 0 };
+        let subject = cursor.subject()?;
+        let after = cursor.skip_blanks();
+        match after < text.len() {
+            true => Err(cursor.mistake(after, "nothing more is expected here: name what to look at, and no more")),
+            false => Ok(subject),
+        }
+    }
+}
+
 /// Refuses what could never hold. Says whether the value or the comparison is to blame.
 fn check_types(subject: &Subject, comparison: Comparison, value: &Literal) -> Result<(), (bool, &'static str)> {
     let is_ordered =
@@ -59,7 +74,11 @@ fn check_types(subject: &Subject, comparison: Comparison, value: &Literal) -> Re
         (Subject::Latency, _, _) if !is_ordered => Err((false, "a latency is compared by `<`, `<=`, `>` or `>=`")),
         (Subject::Latency, _, Literal::Duration(_)) => Ok(()),
         (Subject::Latency, ..) => Err((true, "a latency is compared with a duration, as in `1s` or `500ms`")),
-        (_, _, Literal::Duration(_)) => Err((true, "only `latency` is compared with a duration")),
+        (Subject::Certificate, _, Literal::Duration(_)) if is_ordered => Ok(()),
+        (Subject::Certificate, ..) => {
+            Err((false, "what is left of a certificate is compared with a duration, as in `certificate > 14d`"))
+        }
+        (_, _, Literal::Duration(_)) => Err((true, "only `latency` and `certificate` are compared with a duration")),
         (Subject::Status, Comparison::Contains, _) => {
             Err((false, "a status is compared by `==`, `!=`, `<`, `<=`, `>` or `>=`"))
         }
@@ -72,6 +91,14 @@ fn check_types(subject: &Subject, comparison: Comparison, value: &Literal) -> Re
         }
         (Subject::Json(_), ..) if is_ordered && !is_number => Err((true, "only numbers have an order")),
         _ => Ok(()),
+    }
+}
+
+/// A duration; certificates are counted in days.
+fn time(text: &str) -> Result<Duration, String> {
+    match text.strip_suffix('d').map(str::parse::<u32>) {
+        Some(Ok(days)) => Ok(Duration::from_hours(24) * days),
+        _ => duration::parse(text),
     }
 }
 
@@ -105,11 +132,12 @@ impl<'a> Cursor<'a> {
     }
 
     fn subject(&mut self) -> Result<Subject, Mistake> {
-        const KNOWN: [&str; 5] = ["status", "latency", "body", "json", "header"];
+        const KNOWN: [&str; 6] = ["status", "latency", "certificate", "body", "json", "header"];
         let start = self.skip_blanks();
         match self.take(|character| character.is_ascii_alphanumeric() || character == '_') {
             "status" => Ok(Subject::Status),
             "latency" => Ok(Subject::Latency),
+            "certificate" => Ok(Subject::Certificate),
             "body" => Ok(Subject::Body),
             "json" => {
                 let (offset, pointer) = self.in_parentheses("json(/version)")?;
@@ -126,7 +154,8 @@ impl<'a> Cursor<'a> {
                 }
             }
             other => {
-                let all = "a condition begins with `status`, `latency`, `body`, `json(…)` or `header(…)`";
+                let all =
+                    "a condition begins with `status`, `latency`, `certificate`, `body`, `json(…)` or `header(…)`";
                 Err(match nearest(other, KNOWN) {
                     Some(known) => self.mistake(start, format!("did you mean `{known}`? {all}")),
                     None => self.mistake(start, all),
@@ -174,7 +203,7 @@ impl<'a> Cursor<'a> {
         match word {
             "" => Err(self.mistake(start, "a value is expected here")),
             "true" | "false" | "null" => Ok(Literal::Json(serde_json::from_str(word).unwrap_or_default())),
-            number if is_number => match (serde_json::from_str(number), duration::parse(number)) {
+            number if is_number => match (serde_json::from_str(number), time(number)) {
                 (Ok(Value::Number(number)), _) => Ok(Literal::Json(Value::Number(number))),
                 (_, Ok(duration)) => Ok(Literal::Duration(duration)),
                 (_, Err(_)) => Err(self.mistake(
@@ -192,6 +221,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::condition::Answer;
 
     #[test]
     fn blanks_make_no_difference() {
@@ -227,6 +257,8 @@ mod tests {
             "json(/count) > 1s",
             "header(x y) == 'a'",
             "header(x-version) < 'a'",
+            "certificate > 14",
+            "certificate == 14d",
             "body contains ok",
             "body contains 1",
             "json(/commit) == 0a1b2c3",
@@ -238,10 +270,52 @@ mod tests {
         insta::assert_snapshot!(mistakes.join("\n"));
     }
 
+    /// Texts that look like conditions, and any others.
+    fn any_text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            Just(String::new()),
+            "[a-z(/)=!<> '\"0-9.äs]{0,30}",
+            "\\PC{0,40}",
+            "(json|header|body|status)\\PC{0,20}"
+        ]
+    }
+
+    fn condition() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "status (==|!=|<|<=|>|>=) [1-5][0-9]{2}",
+            "json\\((/[a-z0-9]{1,5}){0,3}\\) (==|!=) '[a-z0-9=<>]{0,10}'",
+            "header\\([a-z][a-z-]{0,8}[a-z]\\) contains '[a-z0-9]{1,10}'",
+        ]
+    }
+
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "[a-z(/)=!<> '\"0-9.äs]{0,30}") {
-            let _read = text.parse::<Condition>();
+        fn any_text_is_read_or_refused_with_a_mark_below_it(text in any_text()) {
+            if let Err(mistake) = text.parse::<Condition>() {
+                prop_assert!(mistake.column <= text.chars().count(), "{mistake:?}");
+                prop_assert!(mistake.to_string().ends_with('^'));
+            }
+        }
+
+        #[test]
+        fn what_was_read_says_what_was_written(text in condition()) {
+            let read: Condition = text.parse().unwrap();
+            let again: Condition = format!("{} {}", read.subject(), read.expected()).parse().unwrap();
+            prop_assert_eq!(read, again);
+        }
+
+        #[test]
+        fn numbers_hold_exactly_what_is_true_of_them(one in any::<i64>(), other in any::<i64>()) {
+            let answer = Answer {
+                status: 200,
+                headers: http::HeaderMap::new(),
+                body: format!("{{\"n\": {one}}}"),
+                latency: Duration::ZERO,
+                certificate: None,
+            };
+            let holds = |sign: &str| format!("json(/n) {sign} {other}").parse::<Condition>().unwrap().evaluate(&answer).holds;
+            let told = ["<", "<=", "==", "!=", ">=", ">"].map(holds);
+            prop_assert_eq!(told, [one < other, one <= other, one == other, one != other, one >= other, one > other]);
         }
 
         #[test]
