@@ -1,6 +1,8 @@
 //! Gates before real servers on loopback that behave as servers do: slow, flapping, half-open, endless, behind a login, with the
 //! wrong certificate. Nothing is simulated here but the server.
 
+#![expect(clippy::unwrap_used, reason = "a test's furniture has nobody to tell but the test")]
+
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
