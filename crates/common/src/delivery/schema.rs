@@ -69,8 +69,32 @@ service-definition = "deploy/gateway-service.json"
 after = ["auth"]
 depends-on = ["auth"]
 paths = ["deploy/nginx.conf"]
-migration = { command = ["true"], backup = { rds-cluster = "${LOG_LEVEL}", when = "always" } }
-health = { url = "http://gateway/", expect = ["status == 200"], interval = "500ms", timeout = "2s", passes = 1, failures = 5 }
+migration = { command = ["true"], backup = { rds-cluster = "${LOG_LEVEL}", when = "always", keep = 3, timeout = "2h" } }
+[services.gateway.health]
+url = "http://gateway/"
+expect = ["status == 200"]
+method = "POST"
+headers = { accept = "application/json" }
+body = "{}"
+addresses = "all"
+distinct = 2
+distinct-by = "header(x-instance)"
+smoke = ["http://gateway/cart"]
+smoke-command = ["k6", "run"]
+interval = "500ms"
+timeout = "2s"
+passes = 1
+failures = 5
+bake = "10m"
+settle = "1m"
+alarms = ["gateway-*"]
+prometheus = "http://prometheus:9090"
+optional = ["latency < 1s"]
+observe = ["queue"]
+[services.gateway.health.metrics]
+queue = { namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = "orders" }, statistic = "Maximum", warn = 10.0, fail = 100.0, bad = "above", period = "1m", points = 3, sustained = 2, minimum-samples = 5, missing = 0.0 }
+errors = { expression = "m1 / m2", fail = 0.5 }
+busy = { prometheus = "sum(rate(requests[1m]))", fail = 0.5 }
 [services.gateway.build]
 target = "run"
 arguments = { COMMIT = "${COMMIT}" }

@@ -1,5 +1,7 @@
 //! What is delivered.
 
+use std::num::NonZeroU32;
+
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -11,6 +13,7 @@ use super::read::{read_text, read_word};
 use super::relative_path::RelativePath;
 use super::section::{Section, read_section};
 use super::template::Template;
+use super::time_span::TimeSpan;
 use crate::names::{ContainerName, RepositoryName, ServiceKey, ServiceName};
 
 /// One service: where its sources are, and what runs of them.
