@@ -171,7 +171,9 @@ fn metrics(target: &Target, surroundings: &Surroundings, has_account: bool) -> R
             Failure::input(format!("metric `{}`: no load balancer sends the service requests", wish.name))
                 .hint("leave it out, or measure something of the service's own")
         }),
-        Wanted::Own(source) => Ok(Metric { name: wish.name.clone(), source: source.clone(), rule: wish.rule.clone() }),
+        Wanted::Own(source) => {
+            Ok(Metric { name: wish.name.clone(), source: (**source).clone(), rule: wish.rule.clone() })
+        }
     };
     target.metrics.iter().map(metric).collect()
 }

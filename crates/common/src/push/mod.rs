@@ -56,6 +56,9 @@ pub struct Pushed {
     pub tally: Tally,
 }
 
+/// The repositories that have a blob: from the first of them, others may take it.
+type Homes = Arc<Mutex<Vec<RepositoryName>>>;
+
 /// Pushes the images of a run.
 pub struct Pusher<'a> {
     edges: &'a Edges,
@@ -63,8 +66,8 @@ pub struct Pusher<'a> {
     compressions: Arc<Semaphore>,
     /// Layers that were compressed, by what they were before.
     packed: Mutex<BTreeMap<Digest, Arc<OnceCell<Packed>>>>,
-    /// Where blobs went: from the repositories that have them, others may take them.
-    homes: Mutex<BTreeMap<(String, Digest), Arc<Mutex<Vec<RepositoryName>>>>>,
+    /// Where blobs went, by registry and digest.
+    homes: Mutex<BTreeMap<(String, Digest), Homes>>,
 }
 
 impl<'a> Pusher<'a> {

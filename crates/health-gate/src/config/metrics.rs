@@ -27,7 +27,7 @@ pub(crate) struct Wish {
 pub(crate) enum Wanted {
     /// What the service's surroundings make of a preset.
     Preset(Preset),
-    Own(Source),
+    Own(Box<Source>),
 }
 
 /// The metrics of a target. All that is wrong with them is told at once.
@@ -106,15 +106,15 @@ fn of_table(name: &str, metric: &Metric, server: Option<&str>, variables: &Varia
             let dimension = |(name, value): (&String, &common::delivery::Template)| {
                 Ok((name.clone(), variables.fill(value.as_str())?))
             };
-            Wanted::Own(Source::One(MetricSource::Statistic {
+            Wanted::Own(Box::new(Source::One(MetricSource::Statistic {
                 namespace: metric.namespace.clone().unwrap_or_default(),
                 metric: series.clone(),
                 dimensions: metric.dimensions.iter().map(dimension).collect::<Result<_, Failure>>()?,
                 statistic: metric.statistic.clone().unwrap_or_else(|| "Average".to_owned()),
-            }))
+            })))
         }
         (None, Some(expression), _) => {
-            Wanted::Own(Source::One(MetricSource::Expression(variables.fill(expression.as_str())?)))
+            Wanted::Own(Box::new(Source::One(MetricSource::Expression(variables.fill(expression.as_str())?))))
         }
         (None, None, Some(query)) => {
             let server = server.ok_or_else(|| {
@@ -122,7 +122,7 @@ fn of_table(name: &str, metric: &Metric, server: Option<&str>, variables: &Varia
                     .hint("set `prometheus` under `health`, or the input `prometheus`, to its URL")
             })?;
             let (server, query) = (variables.url(server)?, variables.fill(query.as_str())?);
-            Wanted::Own(Source::Prometheus { server, query })
+            Wanted::Own(Box::new(Source::Prometheus { server, query }))
         }
         (None, None, None) => Wanted::Preset(preset(name)?),
     };
