@@ -18,6 +18,24 @@ const BEHIND: [(&str, &str); 7] = [
     ("ecr:CompleteLayerUpload", "to push over the registry's own protocol"),
 ];
 
+/// What the code asks for, and no scenario of a whole action has been seen to use yet: each is to be played, and to go from here.
+const UNPLAYED: [(&str, &str); 14] = [
+    ("build-affected", "ecr:DescribeImages"),
+    ("build-affected", "ecr:GetDownloadUrlForLayer"),
+    ("build-affected", "ecs:DescribeTasks"),
+    ("build-affected", "ecs:ListTasks"),
+    ("ecr-push", "ecr:GetDownloadUrlForLayer"),
+    ("health-gate", "ecs:StopTask"),
+    ("run-migration", "iam:SimulatePrincipalPolicy"),
+    ("run-migration", "rds:AddTagsToResource"),
+    ("run-migration", "rds:DeleteDBClusterSnapshot"),
+    ("run-migration", "rds:ModifyDBCluster"),
+    ("run-migration", "secretsmanager:DescribeSecret"),
+    ("run-migration", "secretsmanager:GetSecretValue"),
+    ("run-migration", "ssm:DescribeParameters"),
+    ("run-migration", "ssm:GetParameters"),
+];
+
 /// Fails with every permission that an action asks for and no scenario uses.
 pub(crate) fn check() -> Result<Passed> {
     let mut unused = Vec::new();
@@ -35,7 +53,11 @@ pub(crate) fn check() -> Result<Passed> {
             bail!("{} prints no policy", page.display());
         }
         let is_behind = |name: &str| BEHIND.iter().any(|(known, _)| *known == name);
-        let is_unused = |name: &&str| !is_behind(name) && !scenarios.join(name).exists();
+        let is_unplayed = |name: &str| UNPLAYED.contains(&(action, name));
+        if let Some(name) = allowed.iter().find(|name| is_unplayed(name) && scenarios.join(name).exists()) {
+            bail!("a scenario of {action} uses {name}: take it from the list of those that are not played");
+        }
+        let is_unused = |name: &&str| !is_behind(name) && !is_unplayed(name) && !scenarios.join(name).exists();
         unused.extend(allowed.into_iter().filter(is_unused).map(|name| format!("{action}: {name}")));
     }
     if unused.is_empty() {
