@@ -65,15 +65,9 @@ impl Sight {
 }
 
 impl Rollout {
-    /// Whether a task belongs to this deployment. A task that says who started it is believed; of the others (an endpoint that
-    /// does not tell) those count that began after it, from its task definition.
+    /// Whether a task belongs to this deployment.
     pub(crate) fn owns(&self, task: &Task) -> bool {
-        match task.started_by.as_deref() {
-            Some(deployment) if deployment.starts_with("ecs-svc/") && !self.deployment.is_empty() => {
-                deployment == self.deployment
-            }
-            _ => task.task_definition == self.to && self.since.is_none_or(|since| task.created_at >= Some(since)),
-        }
+        task.is_of(&self.deployment, &self.to, self.since)
     }
 }
 

@@ -91,10 +91,9 @@ impl State {
             }
             _ => settled,
         };
+        let is_ours = |task: &&Task| task.is_of(&primary.id, &primary.task_definition, primary.created_at);
         let ours = |tasks: &Result<Vec<Task>, Failure>| match tasks {
-            Ok(tasks) => {
-                Ok(tasks.iter().filter(|task| task.started_by.as_ref() == Some(&primary.id)).cloned().collect())
-            }
+            Ok(tasks) => Ok(tasks.iter().filter(is_ours).cloned().collect()),
             Err(failure) => Err(unseen(failure)),
         };
         let (running, stopped): (Result<Vec<Task>, _>, Result<Vec<Task>, _>) = (ours(&running), ours(&stopped));

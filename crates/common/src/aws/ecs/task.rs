@@ -100,6 +100,15 @@ pub enum Started {
 }
 
 impl Task {
+    /// Whether a task is one of a deployment. A task that says who started it is believed; of the others (an endpoint that does
+    /// not tell) those count that began after it, from its task definition. A blank deployment is one that is not known any more.
+    pub fn is_of(&self, deployment: &str, task_definition: &str, since: Option<Timestamp>) -> bool {
+        match self.started_by.as_deref() {
+            Some(starter) if starter.starts_with("ecs-svc/") && !deployment.is_empty() => starter == deployment,
+            _ => self.task_definition == task_definition && since.is_none_or(|since| self.created_at >= Some(since)),
+        }
+    }
+
     /// The last part of the ARN.
     pub fn id(&self) -> &str {
         self.arn.rsplit('/').next().unwrap_or(&self.arn)
