@@ -33,6 +33,8 @@ impl Stage {
         if folder.exists() {
             std::fs::remove_dir_all(&folder).with_context(|| format!("cannot clear {}", folder.display()))?;
         }
+        // A run that was killed left its tasks running, and their images in use.
+        docker::remove_containers("name=ministack-ecs-")?;
         forget_local_images("*")?;
         let aws = Ministack::start(&registry)?;
         infrastructure::create(&aws, binary, &folder)?;

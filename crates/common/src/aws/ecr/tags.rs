@@ -48,7 +48,11 @@ impl Ecr {
             for image in answer.images() {
                 let broken = |error: crate::names::InvalidName| Failure::remote(error).context(call).context(doing());
                 let id = image.image_id();
-                let tag = id.and_then(|id| id.image_tag()).unwrap_or_default().parse().map_err(broken)?;
+                // What is answered for one tag is at that tag, whichever of an image's tags the answer names.
+                let tag = match tags {
+                    [only] => only.clone(),
+                    _ => id.and_then(|id| id.image_tag()).unwrap_or_default().parse().map_err(broken)?,
+                };
                 let digest = id.and_then(|id| id.image_digest()).unwrap_or_default().parse().map_err(broken)?;
                 let text = image.image_manifest().unwrap_or_default();
                 found.insert(tag, Manifest::new(digest, text, image.image_manifest_media_type()));
