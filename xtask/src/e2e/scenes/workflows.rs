@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{open, releasing};
 use crate::e2e::monorepo::{BILLING, BROKEN_SERVICE, SERVICES};
-use crate::e2e::stage::{Stage, credentials, forget_local_images};
+use crate::e2e::stage::{Stage, credentials};
 use crate::process::{Run, create, is_installed, program, say, target};
 use crate::release::Release;
 use crate::{docker, tools};
@@ -72,7 +72,6 @@ pub(super) fn play(stage: &Stage, before: [&str; 3]) -> Result<()> {
     SERVICES.iter().zip(expected).try_for_each(|(service, version)| stage.expect_version(service, version))?;
 
     open("a consumer's workflow with a bad version");
-    forget_local_images("*")?;
     stage.repository.write_into_image(BILLING, BROKEN_SERVICE, "crash\n")?;
     stage.repository.commit("billing: a version that crashes")?;
     let log = act.run("push", &[])?.bad()?;
