@@ -35,6 +35,9 @@ enum Task {
         /// Compile quickly instead of as shipped: for working on the test itself.
         #[arg(long)]
         quick: bool,
+        /// Leave out the scenes that install much: a consumer's workflows, which need a root file system for their jobs, and databases.
+        #[arg(long)]
+        core: bool,
     },
     /// Measure: what one AWS call costs each binary, what is affected in repositories of several sizes; all, if none is named.
     Bench {
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Check => check::check(),
         Task::Generate { check } => generate(check),
-        Task::E2e { quick } => e2e::run(if quick { Build::Quick } else { Build::Shipped }),
+        Task::E2e { quick, core } => e2e::run(if quick { Build::Quick } else { Build::Shipped }, core),
         Task::Bench { races } => bench::run(&races),
         Task::Rootfs => image::rootfs(Build::Shipped).map(|rootfs| process::say(rootfs.display())),
         Task::ReleaseTree(release) => release.write(),

@@ -57,13 +57,13 @@ impl Emulated {
 }
 
 /// Delivers a sample monorepo for real, and fails if any outcome was not the true one.
-pub(crate) fn run(build: Build) -> Result<()> {
+pub(crate) fn run(build: Build, is_core: bool) -> Result<()> {
     docker::require()?;
     image::image(build)?;
     let binary = image::compile(&["sample-service"], build)?.join("sample-service");
     let started = Instant::now();
     let stage = Stage::set(&binary)?;
-    let played = scenes::play(&stage);
+    let played = scenes::play(&stage, is_core);
     drop(stage);
     let cleaned = stage::forget_local_images("*");
     played.and(cleaned)?;

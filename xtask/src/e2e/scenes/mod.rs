@@ -17,7 +17,7 @@ use super::workflow::Workflow;
 use crate::process::say;
 
 /// Plays all scenes. Each builds on what the one before left running.
-pub(crate) fn play(stage: &Stage) -> Result<()> {
+pub(crate) fn play(stage: &Stage, is_core: bool) -> Result<()> {
     building::play(stage)?;
     for service in SERVICES {
         stage.wait_for(service)?;
@@ -35,6 +35,10 @@ pub(crate) fn play(stage: &Stage) -> Result<()> {
     operations::more_tasks(stage)?;
     operations::tasks_start_anew(stage, &second)?;
     operations::how_the_last_deployments_ended(stage)?;
+    if is_core {
+        say("\nskipped: a consumer's workflows, releases and databases (`--core`)");
+        return Ok(());
+    }
     workflows::play(stage, [&first, &second, &first])?;
     migrations::four_databases_side_by_side(stage, &stage.folder("databases")?)
 }
