@@ -84,7 +84,7 @@ impl Docker {
         let text = std::fs::read_to_string(&build.dockerfile).ok();
         let dockerfile = text.as_deref().and_then(Dockerfile::parse);
         if !build.images.is_empty() {
-            context.dockerfile_text = Some(build.with_images(text.as_deref().unwrap_or_default())?);
+            context.dockerfile_text = Some(build.with_images(text.as_deref())?);
         }
         if let Some(dockerfile) = &dockerfile {
             build.check(dockerfile)?;
@@ -158,8 +158,12 @@ impl Docker {
 
 impl Build {
     /// The Dockerfile's text with the images that it is given.
-    fn with_images(&self, text: &str) -> Result<String, Failure> {
+    fn with_images(&self, text: Option<&str>) -> Result<String, Failure> {
         let file = &self.dockerfile_name;
+        let text = text.ok_or_else(|| {
+            Failure::input(format!("{file} cannot be read as text"))
+                .hint("check that it is UTF-8, and that this user may read it")
+        })?;
         let recipe = dockerfile::read(file, text, &self.arguments, self.target.as_deref(), &self.contexts);
         let recipe = recipe.map_err(|problem| {
             Failure::input(problem).hint("check its syntax: `docker build --check` tells what is wrong")

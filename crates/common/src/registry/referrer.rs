@@ -86,8 +86,16 @@ impl Repository<'_> {
     async fn list_by_tag(&self, subject: &Digest, manifest: &Manifest, artifact: &Artifact) -> Result<(), Failure> {
         let tag = format!("sha256-{}", subject.hexadecimal());
         let known = self.manifest(&tag).await?;
-        let known = known.and_then(|known| serde_json::from_slice::<Value>(&known.bytes).ok()).unwrap_or_default();
-        let mut entries = known["manifests"].as_array().cloned().unwrap_or_default();
+        let mut entries = match known {
+            Some(known) => entries(&known.bytes).ok_or_else(|| {
+                Failure::remote(format!(
+                    "`{}:{tag}` is no list of what refers to an image, and is left as it is",
+                    self.name
+                ))
+                .hint("look who made this tag, remove it, and run again")
+            })?,
+            None => Vec::new(),
+        };
         let digest = manifest.digest();
         if entries.iter().any(|entry| entry["digest"] == digest.as_str()) {
             return Ok(());
@@ -102,5 +110,23 @@ impl Repository<'_> {
         put.map(drop).map_err(|failure| {
             failure.hint("this registry lists what is attached by a tag that has to move: exclude `sha256-*` from tag immutability")
         })
+    }
+}
+
+/// What an index lists; `None` if it is none.
+fn entries(index: &[u8]) -> Option<Vec<Value>> {
+    let index: Value = serde_json::from_slice(index).ok()?;
+    index["manifests"].as_array().cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_list_is_not_taken_for_an_empty_one() {
+        assert_eq!(entries(br#"{ "manifests": [] }"#), Some(Vec::new()));
+        assert_eq!(entries(br#"{ "layers": [] }"#), None);
+        assert_eq!(entries(b"{"), None);
     }
 }

@@ -138,8 +138,6 @@ impl Config {
             optional,
             observe,
         };
-        let is_url_alone =
-            scope.delivery.is_none() && cluster.is_none() && overrides.service.is_none() && scope.services.is_empty();
         let needs_service = [
             ("answer-pause", answer_pause),
             ("on-unhealthy", on_unhealthy == "rollback"),
@@ -147,20 +145,7 @@ impl Config {
             ("smoke-command", overrides.smoke_command.is_some()),
         ];
         let needs_service = needs_service.into_iter().find_map(|(input, is_given)| is_given.then_some(input));
-        let (cluster, targets) = match (&overrides.url, is_url_alone, needs_service) {
-            (_, true, Some(input)) => {
-                return Err(Failure::input(format!(
-                    "`{input}`: there is no service whose deployment it could be about"
-                ))
-                .hint("set `cluster` and `service`, or run actions/checkout before this step and add delivery.toml"));
-            }
-            (Some(url), true, None) => (None, vec![url_alone(&scope, url, &overrides)?]),
-            (None, true, None) => {
-                return Err(Failure::input("there is nothing to check")
-                    .hint("set `url`, or `cluster` and `service`, or run actions/checkout before this step and add delivery.toml"));
-            }
-            (_, false, _) => (Some(scope.cluster(cluster)?), targets(&scope, &overrides)?),
-        };
+        let (cluster, targets) = aim(&scope, cluster, &overrides, needs_service)?;
         if let Some(target) = targets.iter().find(|target| target.bake >= common.timeout) {
             return Err(Failure::input(format!("service `{}`: `bake` takes all of `timeout`", target.name))
                 .hint("give the input `timeout` more time than `bake`: what came before it takes time, too"));
@@ -177,6 +162,28 @@ impl Config {
             roll_back: on_unhealthy == "rollback",
             timeout: common.timeout,
         })
+    }
+}
+
+/// What is looked at, and in which cluster: services, or a URL alone. `needs_service` is an input that is about a service.
+fn aim(
+    scope: &Scope,
+    cluster: Option<ClusterName>,
+    overrides: &Overrides,
+    needs_service: Option<&str>,
+) -> Result<(Option<ClusterName>, Vec<Target>), Failure> {
+    let is_url_alone =
+        scope.delivery.is_none() && cluster.is_none() && overrides.service.is_none() && scope.services.is_empty();
+    match (&overrides.url, is_url_alone, needs_service) {
+        (_, true, Some(input)) => {
+            Err(Failure::input(format!("`{input}`: there is no service whose deployment it could be about"))
+                .hint("set `cluster` and `service`, or run actions/checkout before this step and add delivery.toml"))
+        }
+        (Some(url), true, None) => Ok((None, vec![url_alone(scope, url, overrides)?])),
+        (None, true, None) => Err(Failure::input("there is nothing to check").hint(
+            "set `url`, or `cluster` and `service`, or run actions/checkout before this step and add delivery.toml",
+        )),
+        (_, false, _) => Ok((Some(scope.cluster(cluster)?), targets(scope, overrides)?)),
     }
 }
 
