@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::poll;
 use crate::process::{Run, create, is_installed, program, require_root, say, target};
+use crate::tools;
 
 /// A Docker engine answers when this returns. One that was started here is left running for the next time.
 pub(crate) fn require() -> Result<()> {
@@ -56,17 +57,7 @@ fn install() -> Result<()> {
     }
     require_root("installing Docker").context(remedy)?;
     say("installs Docker with apt-get (docker.io)");
-    debian_package("docker.io")
-}
-
-/// Installs a package of Debian or Ubuntu.
-pub(crate) fn debian_package(name: &str) -> Result<()> {
-    let log = target().join("e2e/apt-get.log");
-    program("apt-get").arg("update").log(&log)?;
-    program("apt-get")
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .args(["install", "--yes", "--no-install-recommends", name])
-        .log(&log)
+    tools::debian_package("docker.io")
 }
 
 /// Whether the engine has an image of this name.

@@ -66,6 +66,17 @@ pub(crate) fn rootfs(build: Build) -> Result<PathBuf> {
 
 /// Compiles packages of the workspace to static binaries; answers their folder.
 pub(crate) fn compile(packages: &[&str], build: Build) -> Result<PathBuf> {
+    let packages = packages.iter().flat_map(|package| ["--package", package]);
+    compile_these(&packages.collect::<Vec<_>>(), build)
+}
+
+/// Compiles an example of a package to a static binary.
+pub(crate) fn compile_example(package: &str, example: &str, build: Build) -> Result<PathBuf> {
+    let folder = compile_these(&["--package", package, "--example", example], build)?;
+    Ok(folder.join("examples").join(example))
+}
+
+fn compile_these(what: &[&str], build: Build) -> Result<PathBuf> {
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let profile = match build {
         Build::Shipped => "image",
@@ -79,10 +90,7 @@ pub(crate) fn compile(packages: &[&str], build: Build) -> Result<PathBuf> {
         // A profile of its own has a folder of its own, and waits for nobody who compiles for development.
         cargo.args(["--config", "profile.quick.inherits='dev'", "--config", "profile.quick.debug=0"]);
     }
-    for package in packages {
-        cargo.args(["--package", package]);
-    }
-    cargo.run()?;
+    cargo.args(what).run()?;
     Ok(target().join(triple).join(profile))
 }
 

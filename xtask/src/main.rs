@@ -35,9 +35,8 @@ enum Task {
         /// Compile quickly instead of as shipped: for working on the test itself.
         #[arg(long)]
         quick: bool,
-        /// Leave out the scenes that install much: a consumer's workflows, which need a root file system for their jobs, and databases.
-        #[arg(long)]
-        core: bool,
+        /// What to play; all, if nothing is named. `workflows` and `databases` install a root file system and Go programs first.
+        parts: Vec<e2e::Part>,
     },
     /// Measure: what one AWS call costs each binary, what is affected in repositories of several sizes; all, if none is named.
     Bench {
@@ -56,7 +55,7 @@ fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Check => check::check(),
         Task::Generate { check } => generate(check),
-        Task::E2e { quick, core } => e2e::run(if quick { Build::Quick } else { Build::Shipped }, core),
+        Task::E2e { quick, parts } => e2e::run(if quick { Build::Quick } else { Build::Shipped }, &parts),
         Task::Bench { races } => bench::run(&races),
         Task::Rootfs => image::rootfs(Build::Shipped).map(|rootfs| process::say(rootfs.display())),
         Task::ReleaseTree(release) => release.write(),

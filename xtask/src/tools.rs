@@ -9,6 +9,7 @@ use crate::process::{Run, cargo, is_installed, program, say, target};
 const REQUIREMENTS: &str = include_str!("requirements.txt");
 const ACT: &str = "0.2.87";
 const ACTIONLINT: &str = "1.7.12";
+const CRANE: &str = "0.22.1";
 const MIGRATE: &str = "4.18.1";
 const CARGO_DENY: &str = "0.20.2";
 
@@ -48,6 +49,24 @@ pub(crate) fn actionlint() -> Result<PathBuf> {
 /// Runs workflows on this machine. <https://nektosact.com>
 pub(crate) fn act() -> Result<PathBuf> {
     of_go("act", ACT, "github.com/nektos/act")
+}
+
+/// Pushes images. <https://github.com/google/go-containerregistry/tree/main/cmd/crane>
+pub(crate) fn crane() -> Result<PathBuf> {
+    of_go("crane", CRANE, "github.com/google/go-containerregistry/cmd/crane")
+}
+
+/// Installs a package of Debian or Ubuntu.
+pub(crate) fn debian_package(name: &str) -> Result<()> {
+    if !is_installed("apt-get") {
+        bail!("`{name}` is not installed, and there is no apt-get to install it with");
+    }
+    let log = target().join("e2e/apt-get.log");
+    program("apt-get").arg("update").log(&log)?;
+    program("apt-get")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .args(["install", "--yes", "--no-install-recommends", name])
+        .log(&log)
 }
 
 /// A program that is installed with Go.

@@ -170,7 +170,7 @@ async fn answer(
     request: http::Request<SdkBody>,
 ) -> Result<http::Response<Bytes>, Unanswered> {
     let request = HttpRequest::try_from(request).map_err(|error| Unanswered::Unsendable(error.to_string()))?;
-    let response = connector.call(request).await.map_err(|error| Unanswered::Disconnected(root_cause(&error)))?;
+    let response = connector.call(request).await.map_err(|error| unanswered(&error))?;
     let response = response.try_into_http1x().map_err(|error| Unanswered::Disconnected(error.to_string()))?;
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map_err(|error| Unanswered::Disconnected(root_cause(error.as_ref())))?;
@@ -218,6 +218,20 @@ impl Body for Upload {
     }
 }
 
+/// Why there was no answer: a certificate that proves nothing will not be better in a moment, a broken connection may be.
+fn unanswered(error: &(dyn std::error::Error + 'static)) -> Unanswered {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(rustls::Error::InvalidCertificate(why)) = error.downcast_ref() {
+            return Unanswered::Distrusted(why.to_string());
+        }
+        // What an error of reading or writing was made of is not what it names as its source.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = inner.map(|inner| inner as _).or_else(|| error.source());
+    }
+    Unanswered::Disconnected(root_cause(error))
+}
+
 /// The innermost error: "connection refused" says more than the three wrappings around it.
 pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause: &dyn std::error::Error = error;
@@ -230,4 +244,23 @@ pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
 /// A base URL and what is appended to it, without a doubled slash.
 pub fn join(base: &str, path: impl fmt::Display) -> String {
     format!("{}/{}", base.trim_end_matches('/'), path.to_string().trim_start_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::CertificateError;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_proves_nothing_is_told_from_a_connection_that_broke() {
+        let tls = |error| io::Error::new(io::ErrorKind::InvalidData, rustls::Error::InvalidCertificate(error));
+        let wrapped = || io::Error::other(tls(CertificateError::UnknownIssuer));
+        for error in [tls(CertificateError::UnknownIssuer), wrapped()] {
+            let told = unanswered(&error).to_string();
+            assert_eq!(told, "its certificate is not valid: UnknownIssuer");
+        }
+        let broken = io::Error::other(io::Error::other("connection reset by peer"));
+        assert_eq!(unanswered(&broken).to_string(), "connection reset by peer");
+    }
 }

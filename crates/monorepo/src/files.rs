@@ -1,6 +1,7 @@
 //! The files of one commit.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::problem::Problem;
 
@@ -37,33 +38,93 @@ pub struct Entry {
 pub trait Contents: Sync {
     /// The content; the error says why it cannot be read, as a fragment. What is larger than [`LARGEST`] is such an error.
     fn read(&self, id: BlobId) -> Result<Vec<u8>, String>;
+
+    /// Where the content is kept: many are read fastest in the order of their places.
+    fn place(&self, id: BlobId) -> Place;
 }
+
+/// Where a content is kept; less comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file.
+    pub file: usize,
+    /// The byte in it.
+    pub offset: u64,
+}
+
+/// Paths with what is there, in byte order of the paths.
+pub(crate) type Listing = Arc<Vec<(Arc<str>, Entry)>>;
 
 /// The files of one commit. A path is relative to the root, with `/`, without `./`; a folder has no entry of its own.
 #[derive(Clone)]
 pub struct Files<'a> {
-    /// By path, in byte order.
-    entries: Vec<(String, Entry)>,
+    entries: Listing,
     contents: &'a dyn Contents,
 }
 
 impl<'a> Files<'a> {
     /// The files of a commit.
-    pub fn new(mut entries: Vec<(String, Entry)>, contents: &'a dyn Contents) -> Self {
+    pub fn new(mut entries: Vec<(Arc<str>, Entry)>, contents: &'a dyn Contents) -> Self {
         entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        Self { entries, contents }
+        Self { entries: Arc::new(entries), contents }
+    }
+
+    /// The same files but for what is at these paths, which are in byte order; `None` is nothing.
+    pub fn but<'c>(&self, others: impl IntoIterator<Item = (&'c str, Option<Entry>)>) -> Self {
+        let mut others = others.into_iter().peekable();
+        let mut entries = Vec::with_capacity(self.entries.len());
+        let new = |(path, entry): (&str, Option<Entry>)| Some((Arc::from(path), entry?));
+        for known in self.entries.iter() {
+            while let Some(other) = others.next_if(|(path, _)| *path < &*known.0) {
+                entries.extend(new(other));
+            }
+            match others.next_if(|(path, _)| *path == &*known.0) {
+                Some((_, entry)) => entries.extend(entry.map(|entry| (known.0.clone(), entry))),
+                None => entries.push(known.clone()),
+            }
+        }
+        entries.extend(others.filter_map(new));
+        Self { entries: Arc::new(entries), contents: self.contents }
+    }
+
+    /// The same files, read from elsewhere.
+    pub(crate) fn with_contents<'c>(&self, contents: &'c dyn Contents) -> Files<'c> {
+        Files { entries: Arc::clone(&self.entries), contents }
+    }
+
+    /// What is where.
+    pub(crate) fn listing(&self) -> Listing {
+        Arc::clone(&self.entries)
+    }
+
+    /// The paths whose contents differ from those of a listing, with what is there in the listing and here; `None` if another path
+    /// is there, or one is something else.
+    pub(crate) fn differing(&self, listing: &Listing) -> Option<Vec<(&str, Entry, Entry)>> {
+        let mut differing = Vec::new();
+        if self.entries.len() != listing.len() {
+            return None;
+        }
+        for ((path, entry), (known_path, known)) in self.entries.iter().zip(listing.iter()) {
+            if path != known_path || entry.kind != known.kind {
+                return None;
+            }
+            if entry.id != known.id {
+                differing.push((&**path, *known, *entry));
+            }
+        }
+        Some(differing)
     }
 
     /// All files, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Entry)> {
-        self.entries.iter().map(|(path, entry)| (path.as_str(), *entry))
+        self.entries.iter().map(|(path, entry)| (&**path, *entry))
     }
 
     /// The files in a folder and below, in order; blank is the root.
     pub fn below(&self, folder: &str) -> impl Iterator<Item = (&str, Entry)> {
         let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        let start = self.entries.partition_point(|(path, _)| path.as_str() < prefix.as_str());
-        let rest = self.entries[start..].iter().map(|(path, entry)| (path.as_str(), *entry));
+        let start = self.entries.partition_point(|(path, _)| **path < *prefix);
+        let rest = self.entries[start..].iter().map(|(path, entry)| (&**path, *entry));
         rest.take_while(move |(path, _)| path.starts_with(&prefix))
     }
 
@@ -78,13 +139,13 @@ impl<'a> Files<'a> {
     pub fn children(&self, folder: &str) -> impl Iterator<Item = (&str, Option<Entry>)> {
         let start = if folder.is_empty() { 0 } else { folder.len() + 1 };
         let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        let mut place = self.entries.partition_point(|(path, _)| path.as_str() < prefix.as_str());
+        let mut place = self.entries.partition_point(|(path, _)| **path < *prefix);
         std::iter::from_fn(move || {
             let (path, entry) = self.entries.get(place)?;
             let name = path.strip_prefix(&prefix)?;
             let Some(end) = name.find('/') else {
                 place += 1;
-                return Some((path.as_str(), Some(*entry)));
+                return Some((&**path, Some(*entry)));
             };
             // All that lies below the folder is jumped over, however much it is.
             let child = &path[..start + end];
@@ -102,8 +163,8 @@ impl<'a> Files<'a> {
 
     /// What is at a path, with the path as it is kept here; `None` if there is no file.
     pub fn find(&self, path: &str) -> Option<(&str, Entry)> {
-        let place = self.entries.binary_search_by(|(known, _)| known.as_str().cmp(path)).ok()?;
-        self.entries.get(place).map(|(path, entry)| (path.as_str(), *entry))
+        let place = self.entries.binary_search_by(|(known, _)| (**known).cmp(path)).ok()?;
+        self.entries.get(place).map(|(path, entry)| (&**path, *entry))
     }
 
     /// What is at a path; `None` if there is no file.
@@ -136,6 +197,11 @@ impl<'a> Files<'a> {
         let Some(bytes) = self.bytes(path)? else { return Ok(None) };
         let text = String::from_utf8(bytes).map_err(|_| Problem::new(path, "not UTF-8"))?;
         Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
+    }
+
+    /// Where some content is kept.
+    pub(crate) fn place(&self, id: BlobId) -> Place {
+        self.contents.place(id)
     }
 
     /// Some content, whatever the path.
@@ -193,13 +259,17 @@ pub(crate) mod tests {
         }
 
         pub(crate) fn files(&self) -> Files<'_> {
-            Files::new(self.entries.clone(), self)
+            Files::new(self.entries.iter().map(|(path, entry)| (path.as_str().into(), *entry)).collect(), self)
         }
     }
 
     impl Contents for Made {
         fn read(&self, id: BlobId) -> Result<Vec<u8>, String> {
             self.contents.get(&id).cloned().ok_or_else(|| "not in the clone".to_owned())
+        }
+
+        fn place(&self, _id: BlobId) -> Place {
+            Place::default()
         }
     }
 

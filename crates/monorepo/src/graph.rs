@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::files::{Entry, Files};
-use crate::imports::{Cache, Resolution, Resolved, Resolver, TypeScript, is_source, resolve_all, scan_all};
-use crate::problem::Problem;
+use crate::imports::{Resolution, Resolved, Resolver, Scanned, TypeScript, resolve_all};
 use crate::workspace::{ProjectId, Role, Selection, Workspace};
 
 /// What the projects depend on.
@@ -12,7 +11,6 @@ use crate::workspace::{ProjectId, Role, Selection, Workspace};
 pub(crate) struct Graph {
     /// By project.
     nodes: Vec<Node>,
-    pub(crate) problems: Vec<Problem>,
 }
 
 /// What one project depends on by itself.
@@ -44,21 +42,20 @@ impl Link {
 }
 
 impl Graph {
-    /// Reads what the sources of a commit import.
+    /// Reads where the imports of a commit's sources lead.
     pub(crate) fn read(
         files: &Files<'_>,
         workspace: &Workspace,
         typescript: &TypeScript,
         task: &str,
-        cache: &mut Cache,
+        sources: &[(&str, Entry)],
+        scanned: &Scanned,
     ) -> Self {
-        let sources: Vec<(&str, Entry)> = files.iter().filter(|(path, _)| is_source(path)).collect();
-        let scanned = scan_all(files, &sources, cache);
         let reads = workspace.reads(None, task);
         let roles = [Role::Own, Role::Dependency(reads)];
         let select = |place| roles.map(|role| workspace.selection(ProjectId(place), role, task));
         let resolver = Resolver::new(files, typescript, workspace.packages());
-        let resolved = resolve_all(&resolver, &sources, &scanned);
+        let resolved = resolve_all(&resolver, sources, scanned);
         let mut reading = Reading {
             workspace,
             built: (0..workspace.projects.len()).map(select).collect(),
@@ -72,7 +69,7 @@ impl Graph {
         reading.follow_loose_files();
         reading.add_declared(task);
         reading.add_references(typescript);
-        Self { nodes: reading.nodes, problems: scanned.problems }
+        Self { nodes: reading.nodes }
     }
 
     /// Adds what something else than a manifest declares.

@@ -20,6 +20,7 @@ pub mod lockfile;
 pub mod problem;
 pub mod service;
 pub mod setting;
+mod shape;
 pub mod snapshot;
 mod view;
 pub mod workspace;

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what the suite costs, beside what a user would take instead, in the same run.
 
 mod affected;
+mod push;
 mod start;
 
 use std::path::PathBuf;
@@ -18,6 +19,8 @@ pub(crate) enum Race {
     Start,
     /// What a change affects, in repositories of 10, 200 and 2,000 projects, beside Turborepo, pnpm and Nx.
     Affected,
+    /// Pushing images to a registry, near and far, beside Docker, skopeo, buildah and crane.
+    Push,
 }
 
 /// Measures what is named, or everything.
@@ -27,6 +30,7 @@ pub(crate) fn run(races: &[Race]) -> Result<()> {
         match race {
             Race::Start => start::run()?,
             Race::Affected => affected::run()?,
+            Race::Push => push::run()?,
         }
         say("");
     }

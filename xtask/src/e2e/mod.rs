@@ -21,6 +21,7 @@ use self::ministack::Ministack;
 pub(crate) use self::models::requests;
 use self::monorepo::Monorepo;
 use self::registry_name::RegistryName;
+pub(crate) use self::scenes::Part;
 use self::stage::Stage;
 use crate::image::Build;
 use crate::process::{say, target};
@@ -57,13 +58,13 @@ impl Emulated {
 }
 
 /// Delivers a sample monorepo for real, and fails if any outcome was not the true one.
-pub(crate) fn run(build: Build, is_core: bool) -> Result<()> {
+pub(crate) fn run(build: Build, parts: &[Part]) -> Result<()> {
     docker::require()?;
     image::image(build)?;
     let binary = image::compile(&["sample-service"], build)?.join("sample-service");
     let started = Instant::now();
     let stage = Stage::set(&binary)?;
-    let played = scenes::play(&stage, is_core);
+    let played = scenes::play(&stage, parts);
     drop(stage);
     let cleaned = stage::forget_local_images("*");
     played.and(cleaned)?;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::poll;
 use crate::process::{Run, create, program, say};
+use crate::{poll, tools};
 
 const PORT: &str = "54329";
 /// PostgreSQL refuses to run as root, and Debian has a user for it.
@@ -93,14 +93,19 @@ fn as_postgres(name: &Path) -> std::process::Command {
     command
 }
 
-/// Debian keeps the server's programs by version.
+/// The server's programs, which are installed if they are not there.
 fn programs() -> Result<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
-    found.retain(|programs| programs.join("initdb").is_file());
-    found.sort_unstable();
-    match found.pop() {
-        Some(programs) => Ok(programs),
-        None => bail!("there is no PostgreSQL server in /usr/lib/postgresql; install Debian's `postgresql`"),
+    if let Some(programs) = installed() {
+        return Ok(programs);
     }
+    say("installs postgresql with apt-get");
+    tools::debian_package("postgresql")?;
+    installed().context("there is no PostgreSQL server in /usr/lib/postgresql after installing Debian's `postgresql`")
+}
+
+/// Debian keeps them by version.
+fn installed() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let programs = versions.map(|version| version.path().join("bin"));
+    programs.filter(|programs| programs.join("initdb").is_file()).max()
 }

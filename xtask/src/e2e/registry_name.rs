@@ -52,6 +52,8 @@ impl RegistryName {
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
             .args(["-subj", &format!("/CN={}", host())])
             .args(["-addext", &format!("subjectAltName=DNS:{}", host())])
+            // A server that calls itself an authority is not believed by the actions' TLS.
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
             .arg("-keyout")
             .arg(self.key())
             .arg("-out")

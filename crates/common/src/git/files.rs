@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::sync::{Mutex, PoisonError};
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use gix::ObjectId;
 use gix::bstr::BString;
 use gix::objs::tree::{EntryKind, EntryMode};
 use gix::odb::pack::cache::lru::MemoryCappedHashmap;
-use monorepo::files::{BlobId, Contents, Entry, Files, Kind, LARGEST};
+use gix::odb::pack::index;
+use monorepo::files::{BlobId, Contents, Entry, Files, Kind, LARGEST, Place};
 
 use super::{Git, broken};
 use crate::failure::Failure;
@@ -33,9 +34,10 @@ pub struct Change {
 }
 
 /// The contents of files.
-#[derive(Debug)]
 pub(super) struct Blobs {
     repository: gix::ThreadSafeRepository,
+    /// Tell where in its pack a content is.
+    indices: OnceLock<Vec<index::File>>,
     /// One repository may be read by one thread at a time: those that nobody reads now.
     idle: Mutex<Vec<gix::Repository>>,
 }
@@ -64,21 +66,8 @@ impl Git {
     }
 
     /// The files of the base, from those of the head and what differs between the two.
-    pub fn files_before(&self, head: &Files<'_>, changes: &[Change]) -> Files<'_> {
-        let mut changes = changes.iter().peekable();
-        let mut entries = Vec::new();
-        for (path, entry) in head.iter() {
-            while let Some(gone) = changes.next_if(|change| change.path.as_str() < path) {
-                entries.extend(gone.base.map(|base| (gone.path.clone(), base)));
-            }
-            let before = match changes.next_if(|change| change.path == path) {
-                Some(change) => change.base,
-                None => Some(entry),
-            };
-            entries.extend(before.map(|before| (path.to_owned(), before)));
-        }
-        entries.extend(changes.filter_map(|gone| Some((gone.path.clone(), gone.base?))));
-        Files::new(entries, self.blobs.as_ref())
+    pub fn files_before<'a>(&'a self, head: &Files<'a>, changes: &[Change]) -> Files<'a> {
+        head.but(changes.iter().map(|change| (change.path.as_str(), change.base)))
     }
 
     fn root(&self, commit: &CommitSha) -> Result<ObjectId, Failure> {
@@ -91,7 +80,7 @@ impl Git {
         tree: ObjectId,
         path: &mut String,
         depth: usize,
-        entries: &mut Vec<(String, Entry)>,
+        entries: &mut Vec<(Arc<str>, Entry)>,
     ) -> Result<(), Failure> {
         let tree = self.folder(tree, path, depth)?;
         let length = path.len();
@@ -99,7 +88,7 @@ impl Git {
             let entry = entry.map_err(|error| broken(&format!("list folder `{path}`"), &error))?;
             path.push_str(&written(entry.filename()));
             match is(entry.mode()) {
-                Some(kind) => entries.push((path.clone(), Entry { kind, id: blob(entry.oid()) })),
+                Some(kind) => entries.push((path.as_str().into(), Entry { kind, id: blob(entry.oid()) })),
                 None => {
                     path.push('/');
                     self.list(entry.object_id(), path, depth + 1, entries)?;
@@ -161,7 +150,7 @@ impl Git {
 
 impl Blobs {
     pub(super) fn of(repository: gix::ThreadSafeRepository) -> Self {
-        Self { repository, idle: Mutex::default() }
+        Self { repository, indices: OnceLock::new(), idle: Mutex::default() }
     }
 }
 
@@ -174,6 +163,30 @@ impl Contents for Blobs {
         idle().push(repository);
         content
     }
+
+    fn place(&self, id: BlobId) -> Place {
+        let id = ObjectId::from(id.0);
+        let indices = self.indices.get_or_init(|| indices(&self.repository));
+        let found = indices.iter().enumerate().find_map(|(file, index)| {
+            let offset = index.pack_offset_at_index(index.lookup(id)?);
+            Some(Place { file, offset })
+        });
+        found.unwrap_or(Place { file: indices.len(), offset: 0 })
+    }
+}
+
+impl fmt::Debug for Blobs {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Blobs").field("repository", &self.repository).finish_non_exhaustive()
+    }
+}
+
+/// The indices of all packs. One that cannot be read makes nothing wrong, but slower.
+fn indices(repository: &gix::ThreadSafeRepository) -> Vec<index::File> {
+    let packs = std::fs::read_dir(repository.objects_dir().join("pack")).into_iter().flatten().flatten();
+    let paths =
+        packs.map(|pack| pack.path()).filter(|path| path.extension().is_some_and(|extension| extension == "idx"));
+    paths.filter_map(|path| index::File::at(path, gix::hash::Kind::Sha1).ok()).collect()
 }
 
 /// Has a reader keep what it unpacked for as long as others are told by it: it would be unpacked anew for each of them.
@@ -183,15 +196,24 @@ pub(super) fn keeping(mut repository: gix::Repository) -> gix::Repository {
 }
 
 fn content(repository: &gix::Repository, id: ObjectId) -> Result<Vec<u8>, String> {
-    let unreadable = |error: gix::Error| format!("the clone cannot be read: {error}");
-    // Asked first: what is too large is not to be in memory at all.
-    let Some(header) = repository.try_find_header(id).map_err(unreadable)? else {
-        return Err("its content is not in the clone: leave out `filter` of actions/checkout".to_owned());
-    };
-    match (header.kind(), header.size()) {
-        (gix::objs::Kind::Blob, size) if size > LARGEST => Err(format!("larger than {} MiB", LARGEST / 1024 / 1024)),
-        (gix::objs::Kind::Blob, _) => Ok(repository.find_blob(id).map_err(unreadable)?.take_data()),
-        (kind, _) => Err(format!("not a file, but a {kind}")),
+    match repository.try_find_object(id) {
+        Ok(Some(object)) if object.kind == gix::objs::Kind::Blob && object.data.len() as u64 <= LARGEST => {
+            Ok(object.detach().data)
+        }
+        found => Err(unreadable(repository, id, found.err())),
+    }
+}
+
+/// Why a content was not read.
+fn unreadable(repository: &gix::Repository, id: ObjectId, error: Option<gix::Error>) -> String {
+    match (repository.try_find_header(id), error) {
+        (Ok(None), _) => "its content is not in the clone: leave out `filter` of actions/checkout".to_owned(),
+        (Ok(Some(header)), _) if header.kind() != gix::objs::Kind::Blob => {
+            format!("not a file, but a {}", header.kind())
+        }
+        (Ok(Some(header)), _) if header.size() > LARGEST => format!("larger than {} MiB", LARGEST / 1024 / 1024),
+        (Ok(Some(_)), None) => "the clone changed while it was read".to_owned(),
+        (Ok(Some(_)), Some(error)) | (Err(error), _) => format!("the clone cannot be read: {error}"),
     }
 }
 

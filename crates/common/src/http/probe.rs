@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use x509_cert::der::Decode;
 
-use super::{Http, Unanswered, root_cause};
+use super::{Http, Unanswered, root_cause, unanswered};
 use crate::poll::within;
 
 /// The most of a body that is read: a health endpoint that answers more than a mebibyte, or without end, is judged by what
@@ -116,7 +116,6 @@ impl Dialler {
         }
         let stream = connect(&candidates, limit).await?;
         let peer = stream.peer_addr().ok().map(|peer| peer.ip());
-        let disconnected = |error: std::io::Error| Unanswered::Disconnected(error.to_string());
         if request.uri().scheme_str() != Some("https") {
             let response = converse(stream, request, false).await?;
             return Ok(Exchange { response, peer, certificate_expires: None });
@@ -124,12 +123,7 @@ impl Dialler {
         let tls = self.tls.get_or_init(|| self.trust()).clone().map_err(Unanswered::Unsendable)?;
         let host = request.uri().host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let name = ServerName::try_from(host).map_err(|error| Unanswered::Unsendable(error.to_string()))?;
-        let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(|error| {
-            match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                Some(rustls::Error::InvalidCertificate(why)) => Unanswered::Distrusted(why.to_string()),
-                _ => disconnected(error),
-            }
-        })?;
+        let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(|error| unanswered(&error))?;
         let session = stream.get_ref().1;
         let is_http2 = session.alpn_protocol() == Some(b"h2");
         let certificate_expires = session.peer_certificates().and_then(|chain| expiry(chain.first()?));

@@ -119,6 +119,11 @@ impl Repository<'_> {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error @ Unanswered::Unsendable(_)) => return Err(Failure::bug(error).into()),
+            Err(error @ Unanswered::Distrusted(_)) => {
+                return Err(Failure::remote(format!("the registry does not prove who it is: {error}"))
+                    .hint("if a proxy of yours opens TLS, name its certificate in `AWS_CA_BUNDLE`: a file in the workspace")
+                    .into());
+            }
             Err(error) => return Err(Trouble::passing(error.to_string())),
         };
         let status = answer.status();

@@ -20,8 +20,9 @@ const LARGEST_PARSED: usize = 2 * 1024 * 1024;
 /// The stack of a thread that parses; memory that no source needs is never touched.
 const STACK: usize = 256 * 1024 * 1024;
 
-/// How many files a thread takes at a time.
-const PORTION: usize = 64;
+/// How many files a thread takes at a time, at least and at most. What comes after each other is best read by the same thread, and
+/// no thread is to wait long for another in the end.
+const PORTION: (usize, usize) = (64, 1024);
 
 /// What was scanned before: two commits share most of their contents.
 #[derive(Debug, Default)]
@@ -33,7 +34,7 @@ pub struct Cache {
 type Key = (BlobId, Source, bool);
 
 /// What many files import.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scanned {
     /// What each file imports, in the order of the paths that were asked for.
     pub scans: Vec<Arc<Scan>>,
@@ -56,6 +57,8 @@ pub fn scan_all(files: &Files<'_>, sources: &[(&str, Entry)], cache: &mut Cache)
     for (key, (path, _)) in keys.iter().zip(sources) {
         unread.extend(key.filter(|key| !cache.scans.contains_key(key) && asked.insert(*key)).map(|key| (key, *path)));
     }
+    // A content is mostly kept as what differs from one beside it, which was read just then.
+    unread.sort_by_cached_key(|((id, ..), _)| files.place(*id));
     let scans = in_parallel(unread.len(), Arena::default, |arena, portion| {
         unread[portion].iter().map(|((id, ..), path)| Arc::new(read(files, *id, path, arena))).collect()
     });
@@ -122,17 +125,18 @@ fn in_parallel<M, T: Send>(
     work: impl Fn(&mut M, Range<usize>) -> Vec<T> + Sync,
 ) -> Vec<T> {
     let next = AtomicUsize::new(0);
+    let portion = (length / 64).clamp(PORTION.0, PORTION.1);
     let worker = || {
         let (mut memory, mut done) = (memory(), Vec::new());
         loop {
-            let start = next.fetch_add(PORTION, Ordering::Relaxed);
+            let start = next.fetch_add(portion, Ordering::Relaxed);
             if start >= length {
                 return done;
             }
-            done.push((start, work(&mut memory, start..length.min(start + PORTION))));
+            done.push((start, work(&mut memory, start..length.min(start + portion))));
         }
     };
-    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(length.div_ceil(PORTION));
+    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(length.div_ceil(portion));
     let mut portions = thread::scope(|scope| {
         let spawn = |_| thread::Builder::new().stack_size(STACK).spawn_scoped(scope, worker).ok();
         let workers: Vec<_> = (0..cores).filter_map(spawn).collect();

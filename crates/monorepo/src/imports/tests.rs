@@ -267,8 +267,8 @@ fn contents_are_scanned_once() {
     assert_eq!(names, ["x", "x", "y", "", ""]);
     // The next commit's contents are gone but for one: what was read is not read again.
     let other = Made::new(&[("new.ts", "import 'new'")]);
-    let mut entries: Vec<_> = files.iter().map(|(path, entry)| (path.to_owned(), entry)).collect();
-    entries.extend(other.files().iter().map(|(path, entry)| (path.to_owned(), entry)));
+    let mut entries: Vec<_> = files.iter().map(|(path, entry)| (path.into(), entry)).collect();
+    entries.extend(other.files().iter().map(|(path, entry)| (path.into(), entry)));
     let next = Files::new(entries, &other);
     let scanned = scan_all(&next, &sources(&next), &mut cache);
     assert_eq!(scanned.problems, []);
@@ -335,7 +335,7 @@ fn trouble_is_told_with_the_file() {
 fn a_content_that_cannot_be_read_is_a_problem() {
     let gone = Made::default();
     let made = Made::new(&[("a.ts", "import 'x'")]);
-    let files = Files::new(made.files().iter().map(|(path, entry)| (path.to_owned(), entry)).collect(), &gone);
+    let files = Files::new(made.files().iter().map(|(path, entry)| (path.into(), entry)).collect(), &gone);
     let scanned = scan_all(&files, &sources(&files), &mut Cache::default());
     assert_eq!(scanned.problems, [Problem::new("a.ts", "not in the clone")]);
 }

@@ -9,6 +9,7 @@ mod releasing;
 mod workflows;
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 
 use super::infrastructure::BOOTSTRAP;
 use super::monorepo::SERVICES;
@@ -16,8 +17,36 @@ use super::stage::{Stage, forget_local_images};
 use super::workflow::Workflow;
 use crate::process::say;
 
-/// Plays all scenes. Each builds on what the one before left running.
-pub(crate) fn play(stage: &Stage, is_core: bool) -> Result<()> {
+/// What can be played by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Building images, and deliveries, good and bad, by the actions one by one.
+    Deliveries,
+    /// The same, and then a consumer's workflows with the suite's own releases.
+    Workflows,
+    /// Four databases of a real PostgreSQL.
+    Databases,
+}
+
+/// Plays these parts; all, if none is named.
+pub(crate) fn play(stage: &Stage, parts: &[Part]) -> Result<()> {
+    let is_asked = |part: Part| parts.is_empty() || parts.contains(&part);
+    if is_asked(Part::Deliveries) || is_asked(Part::Workflows) {
+        let versions = play_deliveries(stage)?;
+        if is_asked(Part::Workflows) {
+            workflows::play(stage, versions.each_ref().map(String::as_str))?;
+        }
+    }
+    if is_asked(Part::Databases) {
+        migrations::four_databases_side_by_side(stage, &stage.folder("databases")?)?;
+    }
+    let left_out = Part::value_variants().iter().filter(|part| !is_asked(**part));
+    left_out.for_each(|part| say(format!("\nskipped, for it was not asked for: {part:?}")));
+    Ok(())
+}
+
+/// Each scene builds on what the one before left running. Answers the versions that run in the end.
+fn play_deliveries(stage: &Stage) -> Result<[String; 3]> {
     building::play(stage)?;
     for service in SERVICES {
         stage.wait_for(service)?;
@@ -35,12 +64,7 @@ pub(crate) fn play(stage: &Stage, is_core: bool) -> Result<()> {
     operations::more_tasks(stage)?;
     operations::tasks_start_anew(stage, &second)?;
     operations::how_the_last_deployments_ended(stage)?;
-    if is_core {
-        say("\nskipped: a consumer's workflows, releases and databases (`--core`)");
-        return Ok(());
-    }
-    workflows::play(stage, [&first, &second, &first])?;
-    migrations::four_databases_side_by_side(stage, &stage.folder("databases")?)
+    Ok([first.clone(), second, first])
 }
 
 /// The first two steps of every delivery. Answers the affected services as the next step gets them.

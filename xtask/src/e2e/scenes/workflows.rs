@@ -177,7 +177,7 @@ fn runner_image() -> Result<()> {
         std::fs::remove_dir_all(&root).with_context(|| format!("cannot clear {}", root.display()))?;
     }
     if !is_installed("debootstrap") {
-        docker::debian_package("debootstrap")?;
+        tools::debian_package("debootstrap")?;
     }
     program("debootstrap")
         .args(["--variant=minbase", "--include=nodejs,git,ca-certificates", "bookworm"])

@@ -1,0 +1,235 @@
+//! What the files of a commit say together: its projects, what they import, what is installed for them. Two commits that differ
+//! in nothing that was read for it share it: most changes cost what differs, not what there is.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::files::{BlobId, Contents, Entry, Files, Listing, Place};
+use crate::graph::Graph;
+use crate::imports::{self, TypeScript, is_source, scan_all};
+use crate::lockfile::{self, Importer, Lock, Resolution};
+use crate::problem::Problem;
+use crate::view::join;
+use crate::workspace::{Language, Project, ProjectId, Requirement, Workspace};
+
+/// What the files of a commit say together.
+#[derive(Debug)]
+pub struct Shape {
+    pub(crate) workspace: Workspace,
+    pub(crate) graph: Graph,
+    pub(crate) typescript: TypeScript,
+    /// By path. One that cannot be read counts by its bytes.
+    locks: BTreeMap<String, Arc<Result<Lock, Problem>>>,
+    /// The packages that some source imports, wherever it is.
+    imported: BTreeSet<String>,
+    problems: Vec<Problem>,
+}
+
+/// What was understood before: the commits that are compared share most of their files.
+#[derive(Debug, Default)]
+pub struct Cache {
+    imports: imports::Cache,
+    /// Lockfiles, by path and content.
+    locks: BTreeMap<(String, BlobId), Arc<Result<Lock, Problem>>>,
+    first: Option<Known>,
+}
+
+/// The first commit, which others are compared with.
+#[derive(Debug)]
+struct Known {
+    listing: Listing,
+    task: String,
+    /// What was read of it to understand it, beside its sources.
+    read: HashSet<BlobId>,
+    shape: Arc<Shape>,
+}
+
+impl Cache {
+    /// What the files of a commit say together.
+    pub(crate) fn shape(&mut self, files: &Files<'_>, task: &str) -> Arc<Shape> {
+        if let Some(known) = self.first.take() {
+            let shape = known.is_of(files, task, &mut self.imports).then(|| Arc::clone(&known.shape));
+            self.first = Some(known);
+            return shape.unwrap_or_else(|| Arc::new(Shape::read(files, files, task, self)));
+        }
+        let noted = Noted { contents: files, read: Mutex::default() };
+        let shape = Arc::new(Shape::read(&files.with_contents(&noted), files, task, self));
+        let read = noted.read.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.first = Some(Known { listing: files.listing(), task: task.to_owned(), read, shape: Arc::clone(&shape) });
+        shape
+    }
+
+    fn lock(&mut self, files: &Files<'_>, path: &str) -> Arc<Result<Lock, Problem>> {
+        let open = || Arc::new(lockfile::open(files, path));
+        match files.get(path) {
+            Some(entry) => Arc::clone(self.locks.entry((path.to_owned(), entry.id)).or_insert_with(open)),
+            None => open(),
+        }
+    }
+}
+
+impl Known {
+    /// Whether other files say together what these do: they are at the same places, what differs was not read, and sources that
+    /// differ import the same.
+    fn is_of(&self, files: &Files<'_>, task: &str, imports: &mut imports::Cache) -> bool {
+        let Some(differing) = files.differing(&self.listing).filter(|_| self.task == task) else { return false };
+        if differing.iter().any(|(_, known, _)| self.read.contains(&known.id)) {
+            return false;
+        }
+        let sources = || differing.iter().filter(|(path, ..)| is_source(path));
+        let before: Vec<(&str, Entry)> = sources().map(|(path, known, _)| (*path, *known)).collect();
+        let after: Vec<(&str, Entry)> = sources().map(|(path, _, entry)| (*path, *entry)).collect();
+        scan_all(files, &before, imports) == scan_all(files, &after, imports)
+    }
+}
+
+/// Contents, and which of them were read.
+struct Noted<'a> {
+    contents: &'a Files<'a>,
+    read: Mutex<HashSet<BlobId>>,
+}
+
+impl Contents for Noted<'_> {
+    fn read(&self, id: BlobId) -> Result<Vec<u8>, String> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        self.contents.read(id)
+    }
+
+    fn place(&self, id: BlobId) -> Place {
+        self.contents.place(id)
+    }
+}
+
+impl Shape {
+    /// Reads it: the sources from `sources`, all else from `files`, which are the same.
+    fn read(files: &Files<'_>, sources: &Files<'_>, task: &str, cache: &mut Cache) -> Self {
+        let workspace = Workspace::read(files);
+        let (typescript, mut problems) = TypeScript::read(files, workspace.packages());
+        let paths: Vec<(&str, Entry)> = sources.iter().filter(|(path, _)| is_source(path)).collect();
+        let scanned = scan_all(sources, &paths, &mut cache.imports);
+        let graph = Graph::read(files, &workspace, &typescript, task, &paths, &scanned);
+        let mut locks = BTreeMap::new();
+        for path in lockfile::known(files) {
+            let lock = cache.lock(files, &path);
+            problems.extend(lock.as_ref().as_ref().err().cloned());
+            locks.insert(path, lock);
+        }
+        problems.extend(workspace.problems.iter().cloned().chain(scanned.problems));
+        problems.sort();
+        let nodes = (0..workspace.projects.len()).filter_map(|place| graph.node(ProjectId(place)));
+        let imported = nodes.flat_map(|node| node.externals.iter().cloned()).collect();
+        let mut shape = Self { workspace, graph, typescript, locks, imported, problems };
+        shape.link_locked();
+        shape
+    }
+
+    /// Links projects that a lockfile knows each other to be, and no manifest does: one that cannot be read tells no name.
+    fn link_locked(&mut self) {
+        let mut links = Vec::new();
+        for (place, project) in self.workspace.projects.iter().enumerate() {
+            for (path, lock) in self.lockfiles(&project.root, Language::JavaScript) {
+                let Some(lock) = lock.filter(|_| project.languages.contains(&Language::JavaScript)) else { continue };
+                for (importer, requirement) in self.requirements(ProjectId(place), Language::JavaScript, folder(path)) {
+                    if let Resolution::Workspace(to) = lock.resolve(importer, &requirement.name, &requirement.range) {
+                        let to = self.workspace.at(&join(folder(path), &to));
+                        links.extend(to.map(|to| (ProjectId(place), to)));
+                    }
+                }
+            }
+        }
+        links.into_iter().for_each(|(from, to)| self.graph.declare(from, to));
+    }
+
+    /// What is wrong with files of the commit, and stops nothing.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    pub(crate) fn project(&self, project: ProjectId) -> Option<&Project> {
+        self.workspace.project(project)
+    }
+
+    pub(crate) fn name(&self, project: ProjectId) -> &str {
+        self.project(project).map_or("", |project| project.name.as_str())
+    }
+
+    pub(crate) fn root(&self, project: ProjectId) -> &str {
+        self.project(project).map_or("", |project| project.root.as_str())
+    }
+
+    /// What is to be installed for a project: what it requires; what it imports and only the workspace's root requires; and the
+    /// root's tools, which no source imports, so that they may have a part in every build.
+    pub(crate) fn requirements<'s>(
+        &'s self,
+        project: ProjectId,
+        language: Language,
+        home: &str,
+    ) -> Vec<(Importer<'s>, &'s Requirement)> {
+        let Some(known) = self.project(project) else { return Vec::new() };
+        let is_wanted = |requirement: &&Requirement| requirement.language == language;
+        let package = if language == Language::Rust { &known.crate_name } else { &known.package };
+        let below = known.root.strip_prefix(home).unwrap_or(&known.root).trim_start_matches('/');
+        let own = Importer { folder: below, package: package.as_deref() };
+        let mut requirements: Vec<_> =
+            known.requires.iter().filter(is_wanted).map(|requirement| (own, requirement)).collect();
+        let root = self.workspace.package_root(project).filter(|root| root.folder == home && root.folder != known.root);
+        let Some(root) = root.filter(|_| language == Language::JavaScript) else { return requirements };
+        let importer = Importer { folder: "", package: None };
+        let node = self.graph.node(project);
+        for requirement in root.requires.iter().filter(is_wanted) {
+            let names = [requirement.name.as_str(), &subject(&requirement.name)];
+            let is_own = known.requires.iter().any(|own| own.name == requirement.name);
+            let is_used = node.is_some_and(|node| names.iter().any(|name| node.externals.contains(*name)));
+            let is_tool = !names.iter().any(|name| self.imported.contains(*name));
+            if !is_own && (is_used || is_tool) {
+                requirements.push((importer, requirement));
+            }
+        }
+        requirements
+    }
+
+    /// The lockfiles of the nearest folder that has any.
+    pub(crate) fn lockfiles(&self, root: &str, language: Language) -> Vec<(&str, Option<&Lock>)> {
+        let folders = std::iter::successors(Some(root), |root| (!root.is_empty()).then(|| folder(root)));
+        let is_in =
+            |path: &str, of: &str| folder(path) == of && path.ends_with("Cargo.lock") == (language == Language::Rust);
+        let found = |folder: &str| -> Vec<(&str, Option<&Lock>)> {
+            let locks = self.locks.iter().filter(|(path, _)| is_in(path, folder));
+            locks.map(|(path, lock)| (path.as_str(), lock.as_ref().as_ref().ok())).collect()
+        };
+        folders.map(found).find(|found| !found.is_empty()).unwrap_or_default()
+    }
+
+    /// Whether a file is a lockfile.
+    pub(crate) fn is_lockfile(&self, path: &str) -> bool {
+        self.locks.contains_key(path)
+    }
+
+    pub(crate) fn is_readable_lockfile(&self, path: &str) -> bool {
+        self.lock(path).is_some()
+    }
+
+    /// Whether a file is of a project that is built as a whole: not of the workspace's root.
+    pub(crate) fn is_of_project(&self, path: &str) -> bool {
+        self.workspace.owner(path).is_some_and(|project| !self.root(project).is_empty())
+    }
+
+    /// A lockfile that could be read.
+    pub(crate) fn lock(&self, path: &str) -> Option<&Lock> {
+        self.locks.get(path)?.as_ref().as_ref().ok()
+    }
+}
+
+/// The package whose types a package holds: `@types/node` is for `node`, `@types/a__b` for `@a/b`.
+fn subject(name: &str) -> String {
+    match name.strip_prefix("@types/").map(|name| (name, name.split_once("__"))) {
+        Some((_, Some((scope, name)))) => format!("@{scope}/{name}"),
+        Some((name, None)) => name.to_owned(),
+        None => name.to_owned(),
+    }
+}
+
+/// The folder that a path lies in.
+pub(crate) fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}

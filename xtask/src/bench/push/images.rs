@@ -1,0 +1,109 @@
+//! Images to push: made once, the same every time, in every form that somebody pushes from.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::process::{Run, program, say, target};
+
+/// An image in the engine, and in files.
+pub(super) struct Image {
+    pub(super) name: String,
+    pub(super) repository: String,
+    pub(super) tag: String,
+    pub(super) archive: PathBuf,
+    pub(super) layout: PathBuf,
+}
+
+impl Image {
+    /// Its reference in the registry at an address.
+    pub(super) fn at(&self, address: &str) -> String {
+        format!("{address}/shop/{}:{}", self.repository, self.tag)
+    }
+}
+
+/// What is pushed.
+pub(super) struct Images {
+    /// Ten layers of 50 MB and one of 1 MB, and the same with another one of 1 MB.
+    pub(super) big: Vec<Image>,
+    /// One layer of 50 MB that all have, and one of 1 MB each.
+    pub(super) many: Vec<Image>,
+}
+
+const MEGABYTE: usize = 1_000_000;
+
+/// Makes the images that are not there yet.
+pub(super) fn make(count: usize) -> Result<Images> {
+    let folder = target().join("bench/images");
+    fs::create_dir_all(&folder)?;
+    let big = |tag: &str, top: u64| {
+        let mut layers: Vec<(u64, usize)> = (1..=10).map(|seed| (seed, 50 * MEGABYTE)).collect();
+        layers.push((top, MEGABYTE));
+        image(&folder, "big", tag, &layers)
+    };
+    let many = (0..count).map(|index| {
+        let own = 100 + u64::try_from(index)?;
+        image(&folder, &format!("app{index}"), "v1", &[(50, 50 * MEGABYTE), (own, MEGABYTE)])
+    });
+    Ok(Images { big: vec![big("v1", 20)?, big("v2", 21)?], many: many.collect::<Result<_>>()? })
+}
+
+fn image(folder: &Path, repository: &str, tag: &str, layers: &[(u64, usize)]) -> Result<Image> {
+    let name = format!("bench/{repository}:{tag}");
+    let stem = folder.join(format!("{repository}-{tag}"));
+    let (archive, layout) = (stem.with_extension("tar"), stem.with_extension("oci"));
+    let is_known = program("docker").args(["image", "inspect", &name]).read().is_ok();
+    if !is_known || !archive.exists() || !layout.join("index.json").exists() {
+        say(format!("makes image {name}"));
+        build(&stem.with_extension("context"), &name, layers)?;
+        program("docker").args(["save", "--output"]).arg(&archive).arg(&name).read()?;
+        if layout.exists() {
+            fs::remove_dir_all(&layout)?;
+        }
+        let from = format!("docker-archive:{}", archive.display());
+        program("skopeo").args(["copy", "--quiet", &from, &format!("oci:{}:{tag}", layout.display())]).read()?;
+    }
+    Ok(Image { name, repository: repository.to_owned(), tag: tag.to_owned(), archive, layout })
+}
+
+fn build(context: &Path, name: &str, layers: &[(u64, usize)]) -> Result<()> {
+    fs::create_dir_all(context)?;
+    let mut dockerfile = "FROM scratch\n".to_owned();
+    for (seed, length) in layers {
+        write(&context.join(seed.to_string()), *seed, *length)?;
+        dockerfile += &format!("COPY {seed} /{seed}\n");
+    }
+    fs::write(context.join("Dockerfile"), dockerfile)?;
+    program("docker").args(["build", "--quiet", "--tag", name]).arg(context).read()?;
+    Ok(fs::remove_dir_all(context)?)
+}
+
+/// Bytes of which 40 % do not compress, as in packages and pictures, and 60 % do, as in code: words in no order.
+fn write(path: &Path, seed: u64, length: usize) -> Result<()> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = move || {
+        // xorshift64* (Vigna, 2016).
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        state.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    };
+    let mut file = BufWriter::new(File::create(path)?);
+    let mut written = 0;
+    while written < length {
+        let is_text = next() % 10 < 6;
+        for _ in 0..512 {
+            let number = next();
+            let piece = if is_text {
+                format!("{:x} const {}; ", number >> 52, number % 1000).into_bytes()
+            } else {
+                number.to_le_bytes().to_vec()
+            };
+            file.write_all(&piece)?;
+            written += piece.len();
+        }
+    }
+    Ok(file.flush()?)
+}

@@ -1,0 +1,148 @@
+//! Who pushes images, from what, and how each is asked to.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::images::Image;
+use crate::image::{self, Build};
+use crate::process::{Run, program, target};
+use crate::tools;
+
+/// Who pushes, from what.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pusher {
+    OursArchive,
+    SkopeoArchive,
+    CraneArchive,
+    OursEngine,
+    Docker,
+    Buildah,
+    OursLayout,
+    SkopeoLayout,
+    CraneLayout,
+    /// The same bytes by parallel `curl`, compressed beforehand: nobody can be much faster.
+    Floor,
+}
+
+/// The programs that are not on the path.
+pub(super) struct Programs {
+    ours: PathBuf,
+    crane: PathBuf,
+}
+
+impl Programs {
+    pub(super) fn find() -> Result<Self> {
+        Ok(Self { ours: image::compile_example("common", "push", Build::Shipped)?, crane: tools::crane()? })
+    }
+}
+
+/// All blobs of a layout, each by `POST` and `PUT`, side by side.
+const FLOOR: &str = r#"
+for blob in "$1"/blobs/sha256/*; do (
+  session=$(curl -s -D - -o /dev/null -X POST "http://${2%%/*}/v2/${2#*/}/blobs/uploads/" | tr -d '\r' | sed -n 's/^[Ll]ocation: //p')
+  case $session in *\?*) separator='&';; *) separator='?';; esac
+  curl -sf -o /dev/null -T "$blob" -H 'Content-Type: application/octet-stream' "$session${separator}digest=sha256:${blob##*/}"
+) & done; wait
+"#;
+
+impl Pusher {
+    pub(super) const ALL: [Self; 10] = [
+        Self::OursArchive,
+        Self::SkopeoArchive,
+        Self::CraneArchive,
+        Self::OursEngine,
+        Self::Docker,
+        Self::Buildah,
+        Self::OursLayout,
+        Self::SkopeoLayout,
+        Self::CraneLayout,
+        Self::Floor,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::OursArchive => "ecr-push, docker-archive",
+            Self::SkopeoArchive => "skopeo, docker-archive",
+            Self::CraneArchive => "crane, docker-archive",
+            Self::OursEngine => "ecr-push, Docker engine",
+            Self::Docker => "docker push",
+            Self::Buildah => "buildah push",
+            Self::OursLayout => "ecr-push, OCI layout",
+            Self::SkopeoLayout => "skopeo, OCI layout",
+            Self::CraneLayout => "crane, OCI layout",
+            Self::Floor => "curl, the same bytes",
+        }
+    }
+
+    pub(super) fn uses_engine(self) -> bool {
+        matches!(self, Self::OursEngine | Self::Docker)
+    }
+
+    /// Gives who needs it the image in its own store, by the name that it is pushed by. None of it is timed.
+    pub(super) fn prepare(self, address: &str, images: &[Image]) -> Result<()> {
+        for image in images {
+            match self {
+                Self::Docker => program("docker").args(["tag", &image.name, &image.at(address)]).read().map(drop)?,
+                Self::Buildah => {
+                    let archive = format!("docker-archive:{}", image.archive.display());
+                    program("buildah").args(["pull", "--quiet", &archive]).read().map(drop)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The commands that push these images, one after another. `known` is the tag of an image that the registry has: ours reads
+    /// it, as the action finds it.
+    pub(super) fn commands(
+        self,
+        programs: &Programs,
+        images: &[Image],
+        address: &str,
+        known: Option<&str>,
+    ) -> Vec<Command> {
+        let source: fn(&Image) -> String = match self {
+            Self::OursArchive => |image| format!("docker-archive:{}", image.archive.display()),
+            Self::OursLayout => |image| format!("oci:{}", image.layout.display()),
+            Self::OursEngine => |image| image.name.clone(),
+            _ => return images.iter().map(|image| self.command(programs, image, &image.at(address))).collect(),
+        };
+        let all = |of: &dyn Fn(&Image) -> String| images.iter().map(of).collect::<Vec<_>>().join(" ");
+        let mut command = program(&programs.ours);
+        command.env("IMAGE", all(&source)).env("TO", all(&|image| image.at(address)));
+        command.env("KNOWN", known.unwrap_or_default()).env("RUNNER_TEMP", target().join("bench"));
+        vec![command]
+    }
+
+    fn command(self, programs: &Programs, image: &Image, to: &str) -> Command {
+        let copy = |from: String| {
+            let mut command = program("skopeo");
+            command.args(["copy", "--quiet", "--dest-tls-verify=false", &from, &format!("docker://{to}")]);
+            command
+        };
+        let mut command = match self {
+            Self::SkopeoArchive => return copy(format!("docker-archive:{}", image.archive.display())),
+            Self::SkopeoLayout => return copy(format!("oci:{}", image.layout.display())),
+            Self::CraneArchive | Self::CraneLayout => program(&programs.crane),
+            Self::Buildah => program("buildah"),
+            Self::Docker => program("docker"),
+            Self::Floor | Self::OursArchive | Self::OursLayout | Self::OursEngine => program("sh"),
+        };
+        match self {
+            Self::CraneArchive => command.args(["push", "--insecure"]).arg(&image.archive).arg(to),
+            Self::CraneLayout => command.args(["push", "--insecure"]).arg(&image.layout).arg(to),
+            Self::Buildah => {
+                command.args(["push", "--quiet", "--tls-verify=false", &image.name, &format!("docker://{to}")])
+            }
+            Self::Docker => command.args(["push", "--quiet", to]),
+            _ => {
+                let repository = to.rsplit_once(':').map_or(to, |(repository, _)| repository);
+                command.args(["-c", FLOOR, "sh"]).arg(&image.layout).arg(repository)
+            }
+        };
+        command
+    }
+}
