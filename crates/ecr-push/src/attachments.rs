@@ -48,6 +48,11 @@ impl Attachments {
         !self.files.is_empty()
     }
 
+    /// What is attached to an image that another run pushed, which may have been cut off before: all but what tells of that run.
+    pub(crate) fn of_another_run(&self) -> &[Artifact] {
+        &self.files
+    }
+
     /// What is attached to this image.
     pub(crate) fn of(&self, image: &str, digest: &Digest, commit: &CommitSha) -> Vec<Artifact> {
         let run = self.run.as_ref().map(|run| run.artifact(image, digest, commit));

@@ -9,7 +9,7 @@ use common::edges::Edges;
 use common::failure::Failure;
 use common::image_source::SourceImage;
 use common::names::{Digest, RepositoryName, ServiceKey, Tag};
-use common::push::{Destination, LayerMap, Pusher};
+use common::push::{Destination, LayerMap, Pusher, Tally};
 use common::registry::{Artifact, Keys, Registry};
 use tokio::sync::Mutex;
 
@@ -35,7 +35,7 @@ impl<'a> Sender<'a> {
     }
 
     /// Sends an image that is in files.
-    pub(crate) async fn send_source(&self, address: &Address<'_>, image: &SourceImage) -> Result<(), Failure> {
+    pub(crate) async fn send_source(&self, address: &Address<'_>, image: &SourceImage) -> Result<Tally, Failure> {
         let destination = self.destination(address).await;
         let known = self.known(address, &destination, &image.platform).await;
         self.put(address, image, &destination, &known).await
@@ -45,13 +45,13 @@ impl<'a> Sender<'a> {
     ///
     /// An engine that stores images as they were built sends them as they are, and asks for each by its digest. One that stores
     /// them unpacked compresses all of it again on a runner that is new: there, what the registry has is left out. If it has
-    /// nothing, the engine saves itself the way through an archive.
+    /// nothing, the engine saves itself the way through an archive, and what became of the layers is its own affair: `None`.
     pub(crate) async fn send_local(
         &self,
         address: &Address<'_>,
         docker: &Docker,
         local: &LocalImage,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Tally>, Failure> {
         if docker.store().await? == Store::GraphDriver {
             let destination = self.destination(address).await;
             // The engine builds for its own platform, and hardly ever for another; where it did, layers are found by their
@@ -65,13 +65,14 @@ impl<'a> Sender<'a> {
                 candidates.iter().filter(is_there).map(|(layer, _)| (*layer).clone()).collect();
             if !left_out.is_empty() {
                 let image = docker.take(local.id.as_str(), left_out, self.pusher.folder()).await?;
-                return self.put(address, &image, &destination, &known).await;
+                return self.put(address, &image, &destination, &known).await.map(Some);
             }
         }
         let reference = format!("{}/{}:{}", address.host, address.repository, address.tag);
         let login = self.aws.ecr.get_authorization_token().await?;
         docker.tag(local.id.as_str(), &reference).await?;
-        docker.push(&reference, &login, |line| self.edges.runner.say(format!("{}: {line}", address.key))).await
+        docker.push(&reference, &login, |line| self.edges.runner.say(format!("{}: {line}", address.key))).await?;
+        Ok(None)
     }
 
     /// Attaches what is known of an image that is there.
@@ -101,9 +102,9 @@ impl<'a> Sender<'a> {
         image: &SourceImage,
         destination: &Destination<'_>,
         known: &LayerMap,
-    ) -> Result<(), Failure> {
+    ) -> Result<Tally, Failure> {
         let (name, tags) = (address.key.as_str(), std::slice::from_ref(address.tag));
-        self.pusher.push(name, image, destination, known, tags).await.map(drop)
+        self.pusher.push(name, image, destination, known, tags).await.map(|pushed| pushed.tally)
     }
 
     async fn destination(&self, address: &Address<'_>) -> Destination<'a> {

@@ -163,7 +163,9 @@ async fn the_password_is_printed_nowhere() {
     let token = token.answer["authorizationData"][0]["authorizationToken"].as_str().unwrap();
     let pair = String::from_utf8(STANDARD.decode(token).unwrap()).unwrap();
     let password = pair.strip_prefix("AWS:").unwrap();
-    for text in [&ran.log, &ran.summary, &format!("{:?}", ran.outputs)] {
+    // The runner is told what to keep out of its log, and prints none of that itself.
+    let log: String = ran.log.lines().filter(|line| !line.starts_with("::add-mask::")).collect();
+    for text in [&log, &ran.summary, &format!("{:?}", ran.outputs)] {
         assert!(!text.contains(token) && !text.contains(password), "{text}");
     }
 }

@@ -48,6 +48,11 @@ async fn what_is_known_of_an_image_goes_with_it() {
         attached,
         ["auth: sbom.spdx.json is attached (sha256:…)", "auth: provenance.json is attached (sha256:…)"]
     );
+    // The run that pushed may have been cut off before: what is of the image, and not of that run, is attached again.
+    let (again, _) = push(&shop.stage, &inputs).await;
+    assert_eq!((again.output("result"), again.exit_code), ("unchanged", 0), "{}", again.log);
+    let attached: Vec<String> = again.log.lines().filter(|line| line.contains("is attached")).map(steady).collect();
+    assert_eq!(attached, ["auth: sbom.spdx.json is attached (sha256:…)"]);
 }
 
 #[tokio::test]

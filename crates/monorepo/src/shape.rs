@@ -1,12 +1,12 @@
 //! What the files of a commit say together: its projects, what they import, what is installed for them. Two commits that differ
 //! in nothing that was read for it share it: most changes cost what differs, not what there is.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::files::{BlobId, Contents, Entry, Files, Listing, Place};
+use crate::files::{BlobId, Contents, Entry, Files, Kind, Listing, Place};
 use crate::graph::Graph;
-use crate::imports::{self, TypeScript, is_source, scan_all};
+use crate::imports::{self, TypeScript, in_parallel, is_source, scan_all};
 use crate::lockfile::{self, Importer, Lock, Resolution};
 use crate::problem::Problem;
 use crate::view::join;
@@ -31,6 +31,7 @@ pub struct Cache {
     imports: imports::Cache,
     /// Lockfiles, by path and content.
     locks: BTreeMap<(String, BlobId), Arc<Result<Lock, Problem>>>,
+    manifests: HashMap<BlobId, Vec<u8>>,
     first: Option<Known>,
 }
 
@@ -47,16 +48,36 @@ struct Known {
 impl Cache {
     /// What the files of a commit say together.
     pub(crate) fn shape(&mut self, files: &Files<'_>, task: &str) -> Arc<Shape> {
-        if let Some(known) = self.first.take() {
-            let shape = known.is_of(files, task, &mut self.imports).then(|| Arc::clone(&known.shape));
-            self.first = Some(known);
-            return shape.unwrap_or_else(|| Arc::new(Shape::read(files, files, task, self)));
+        if let Some(known) = &self.first
+            && known.is_of(files, task, &mut self.imports)
+        {
+            return Arc::clone(&known.shape);
         }
-        let noted = Noted { contents: files, read: Mutex::default() };
+        self.read_manifests(files);
+        let noted = Noted { files, manifests: std::mem::take(&mut self.manifests), read: Mutex::default() };
         let shape = Arc::new(Shape::read(&files.with_contents(&noted), files, task, self));
-        let read = noted.read.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.first = Some(Known { listing: files.listing(), task: task.to_owned(), read, shape: Arc::clone(&shape) });
+        let Noted { manifests, read, .. } = noted;
+        self.manifests = manifests;
+        let read = read.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let known = || Known { listing: files.listing(), task: task.to_owned(), read, shape: Arc::clone(&shape) };
+        self.first.get_or_insert_with(known);
         shape
+    }
+
+    /// Reads the manifests that were not read before, all at once: one after another, each would be put together anew from what it
+    /// differs from. What cannot be read is told where it is needed.
+    fn read_manifests(&mut self, files: &Files<'_>) {
+        let is_file = |entry: Entry| matches!(entry.kind, Kind::File | Kind::Executable);
+        let ids = files.iter().filter(|(path, entry)| is_manifest(path) && is_file(*entry)).map(|(_, entry)| entry.id);
+        let mut unread: Vec<BlobId> = ids.filter(|id| !self.manifests.contains_key(id)).collect();
+        unread.sort_by_cached_key(|id| (files.place(*id), *id));
+        unread.dedup();
+        let read = in_parallel(
+            unread.len(),
+            || (),
+            |(), portion| unread[portion].iter().map(|id| Some((*id, files.read(*id).ok()?))).collect(),
+        );
+        self.manifests.extend(read.into_iter().flatten());
     }
 
     fn lock(&mut self, files: &Files<'_>, path: &str) -> Arc<Result<Lock, Problem>> {
@@ -83,20 +104,21 @@ impl Known {
     }
 }
 
-/// Contents, and which of them were read.
+/// Contents, and which of them were asked for.
 struct Noted<'a> {
-    contents: &'a Files<'a>,
+    files: &'a Files<'a>,
+    manifests: HashMap<BlobId, Vec<u8>>,
     read: Mutex<HashSet<BlobId>>,
 }
 
 impl Contents for Noted<'_> {
     fn read(&self, id: BlobId) -> Result<Vec<u8>, String> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        self.contents.read(id)
+        self.manifests.get(&id).cloned().map_or_else(|| self.files.read(id), Ok)
     }
 
     fn place(&self, id: BlobId) -> Place {
-        self.contents.place(id)
+        self.files.place(id)
     }
 }
 
@@ -218,6 +240,14 @@ impl Shape {
     pub(crate) fn lock(&self, path: &str) -> Option<&Lock> {
         self.locks.get(path)?.as_ref().as_ref().ok()
     }
+}
+
+/// Whether a file says what a project is, by its name.
+pub(crate) fn is_manifest(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    matches!(name, "package.json" | "project.json" | "Cargo.toml" | "nx.json" | "turbo.json" | "turbo.jsonc")
+        || matches!(name, "pnpm-workspace.yaml" | "lerna.json")
+        || (name.starts_with("tsconfig") && name.ends_with(".json"))
 }
 
 /// The package whose types a package holds: `@types/node` is for `node`, `@types/a__b` for `@a/b`.

@@ -10,7 +10,7 @@ use crate::inputs::{Items, Packages};
 use crate::lockfile::{PackageId, Resolution};
 use crate::setting::Setting;
 pub use crate::shape::Cache;
-use crate::shape::{Shape, folder};
+use crate::shape::{Shape, folder, is_manifest};
 use crate::view::{join, within};
 use crate::workspace::{Language, Project, ProjectId, Role, Workspace};
 
@@ -195,10 +195,6 @@ impl<'a> Snapshot<'a> {
 
     /// Whether a file counts by what it says and not by its bytes, or may do so for some project.
     pub fn is_configuration(&self, path: &str) -> bool {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        self.is_lockfile(path)
-            || matches!(name, "package.json" | "project.json" | "Cargo.toml" | "nx.json" | "turbo.json" | "turbo.jsonc")
-            || matches!(name, "pnpm-workspace.yaml" | "lerna.json")
-            || (name.starts_with("tsconfig") && name.ends_with(".json"))
+        self.is_lockfile(path) || is_manifest(path)
     }
 }

@@ -55,9 +55,18 @@ impl Repository<'_> {
     pub async fn attach(&self, subject: &Descriptor, artifact: &Artifact) -> Result<Digest, Failure> {
         let manifest = artifact.manifest(subject);
         let digest = manifest.digest();
-        if self.manifest(digest.as_str()).await?.is_some() {
-            return Ok(digest);
+        if self.manifest(digest.as_str()).await?.is_none() {
+            self.put_contents(artifact).await?;
         }
+        // Once more where it is there already: it may have been cut off before it was listed.
+        let is_listed = self.put_manifest(&manifest, digest.as_str()).await?;
+        if !is_listed && !self.lists_referrers(&subject.digest).await? {
+            self.list_by_tag(&subject.digest, &manifest, artifact).await?;
+        }
+        Ok(digest)
+    }
+
+    async fn put_contents(&self, artifact: &Artifact) -> Result<(), Failure> {
         for content in [Bytes::from_static(EMPTY), artifact.content.clone()] {
             let blob = Digest::of_bytes(&content);
             if !self.has(&blob).await? {
@@ -65,11 +74,7 @@ impl Repository<'_> {
                     .await?;
             }
         }
-        let is_listed = self.put_manifest(&manifest, digest.as_str()).await?;
-        if !is_listed && !self.lists_referrers(&subject.digest).await? {
-            self.list_by_tag(&subject.digest, &manifest, artifact).await?;
-        }
-        Ok(digest)
+        Ok(())
     }
 
     /// Whether the registry keeps the list of what refers to an image.

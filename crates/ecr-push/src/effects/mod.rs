@@ -14,6 +14,7 @@ use common::failure::Failure;
 use common::names::{Digest, Tag};
 use common::policy::Violation;
 use common::poll::pause;
+use common::push::Tally;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
@@ -48,6 +49,8 @@ pub(crate) struct ImageOutcome {
     /// The profile that ECR signed it with.
     pub(crate) signed: Option<String>,
     pub(crate) remark: Option<String>,
+    /// What became of its blobs, if this run sent them by itself.
+    pub(crate) tally: Option<Tally>,
     pub(crate) took: Duration,
 }
 
@@ -123,6 +126,7 @@ struct Run<'a> {
 struct Arrived {
     pushed: Pushed,
     is_new: bool,
+    tally: Option<Tally>,
     remark: Option<String>,
 }
 
@@ -141,10 +145,11 @@ impl Run<'_> {
             arrived = self.bring(&change, &mut uri) => arrived.map_err(Fate::Failed),
             is_up = pause(self.left(), &self.edges.stop) => Err(if is_up { Fate::TimedOut } else { Fate::Cancelled }),
         };
-        let (fate, pushed, remark) = match arrived {
-            Ok(Arrived { pushed, is_new: true, remark }) => (Fate::Pushed, Some(pushed), remark),
-            Ok(Arrived { pushed, is_new: false, remark }) => (Fate::Unchanged, Some(pushed), remark),
-            Err(fate) => (fate, None, None),
+        let (fate, pushed, remark, tally) = match arrived {
+            Ok(Arrived { pushed, is_new, remark, tally }) => {
+                (if is_new { Fate::Pushed } else { Fate::Unchanged }, Some(pushed), remark, tally)
+            }
+            Err(fate) => (fate, None, None, None),
         };
         let scanned = match change.step {
             Step::Push { checked, .. } | Step::Block { checked, .. } => checked.scanned.into_iter().collect(),
@@ -152,7 +157,8 @@ impl Run<'_> {
         };
         let registry = uri.map(|uri| self.host(&change.target, &uri)).unwrap_or_default();
         let Change { target, upkeep, .. } = change;
-        ImageOutcome { target, registry, fate, pushed, upkeep, scanned, signed: None, remark, took: began.elapsed() }
+        let took = began.elapsed();
+        ImageOutcome { target, registry, fate, pushed, upkeep, scanned, signed: None, remark, tally, took }
     }
 
     /// The host of a repository's address, unless the caller reaches the registry by another.
@@ -168,7 +174,11 @@ impl Run<'_> {
         *uri = Some(address);
         match &change.step {
             Step::Keep { pushed, remark } => {
-                Ok(Arrived { pushed: pushed.clone(), is_new: false, remark: remark.map(str::to_owned) })
+                if remark.is_none() {
+                    self.attach_again(&change.target, &host, pushed).await?;
+                }
+                let remark = remark.map(str::to_owned);
+                Ok(Arrived { pushed: pushed.clone(), is_new: false, tally: None, remark })
             }
             Step::Push { local, source, .. } => self.push(&change.target, &host, local, source.as_deref()).await,
             Step::Block { .. } => Err(Failure::bug("a blocked image was to be pushed")),

@@ -3,6 +3,7 @@
 use common::docker::LocalImage;
 use common::failure::Failure;
 use common::image_source::SourceImage;
+use common::push::Tally;
 
 use super::{Arrived, Run};
 use crate::config::Target;
@@ -22,28 +23,28 @@ impl Run<'_> {
     ) -> Result<Arrived, Failure> {
         let sent = self.send(target, host, local, source).await;
         let there = facts::pushed(self.config, self.aws, &target.repository).await;
-        let pushed = match (sent, there) {
-            (Ok(()), Ok(Some(pushed))) => pushed,
-            (Ok(()), Ok(None)) => {
+        let (pushed, tally) = match (sent, there) {
+            (Ok(tally), Ok(Some(pushed))) => (pushed, tally),
+            (Ok(_), Ok(None)) => {
                 return Err(Failure::remote(format!(
                     "`{}:{}` was pushed, and ECR does not show it",
                     target.repository, self.config.tag
                 ))
                 .hint("check that the registry is the one of this account and region, then run again"));
             }
-            (Err(_), Ok(Some(pushed))) => pushed,
-            (Err(failure), _) | (Ok(()), Err(failure)) => return Err(failure),
+            (Err(_), Ok(Some(pushed))) => (pushed, None),
+            (Err(failure), _) | (Ok(_), Err(failure)) => return Err(failure),
         };
         if pushed.manifest.digests.contains(&local.id) {
             self.tag_contents(target, local, &pushed).await?;
             self.attach(target, host, &pushed).await?;
-            return Ok(Arrived { pushed, is_new: true, remark: None });
+            return Ok(Arrived { pushed, is_new: true, tally, remark: None });
         }
         let details = self.aws.ecr.image_by_digest(&target.repository, &pushed.manifest.digest).await?;
         let pushed = Pushed { details, ..pushed };
         let remark = keep(self.config, &pushed, Some(local))?;
         let remark = remark.map(|remark| format!("another run pushed this commit at the same time; {remark}"));
-        Ok(Arrived { pushed, is_new: false, remark })
+        Ok(Arrived { pushed, is_new: false, tally, remark })
     }
 
     async fn send(
@@ -52,10 +53,10 @@ impl Run<'_> {
         host: &str,
         local: &LocalImage,
         source: Option<&SourceImage>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Tally>, Failure> {
         let address = self.address(target, host);
         if let Some(source) = source {
-            return self.sender.send_source(&address, source).await;
+            return self.sender.send_source(&address, source).await.map(Some);
         }
         let docker =
             self.docker.as_ref().ok_or_else(|| Failure::bug("there is an image to push, and no engine to push it"))?;
@@ -68,6 +69,13 @@ impl Run<'_> {
         let image = format!("{host}/{}", target.repository);
         let artifacts = self.config.attachments.of(&image, digest, &self.config.commit);
         self.sender.attach(&address, digest, &artifacts).await
+    }
+
+    /// What is known of an image that is there already, and is the one that is here: a run that pushed it may have been cut off
+    /// before it attached this.
+    pub(super) async fn attach_again(&self, target: &Target, host: &str, pushed: &Pushed) -> Result<(), Failure> {
+        let artifacts = self.config.attachments.of_another_run();
+        self.sender.attach(&self.address(target, host), &pushed.manifest.digest, artifacts).await
     }
 
     fn address<'t>(&'t self, target: &'t Target, host: &'t str) -> Address<'t> {

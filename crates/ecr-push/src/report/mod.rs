@@ -194,6 +194,7 @@ fn as_json(image: &ImageOutcome) -> Value {
         "repository": repository,
         "registry": registry,
         "size": image.size(),
+        "blobs": image.tally.as_ref().map(sections::tally_as_json),
         "scans": scans,
         "signed-by": image.signed,
     })
@@ -218,6 +219,9 @@ fn summary(config: &Config, outcome: &Outcome, result: &str, verdict: &Verdict) 
     for image in &outcome.images {
         let key = &image.target.key;
         text += &sections::let_through(key, &image.scanned.iter().collect::<Vec<_>>());
+        if let Some(tally) = &image.tally {
+            text += &sections::tally(key, tally);
+        }
         if let Some(profile) = &image.signed {
             let _ = writeln!(text, "*{}: signed by {}*\n", escape(key.as_str()), code(profile));
         }

@@ -6,6 +6,7 @@ use common::delivery::FindingException;
 use common::markdown::{code, details, escape, prose, table};
 use common::names::{RepositoryName, ServiceKey};
 use common::policy::{self, Violation, by_package};
+use common::push::{Amount, Tally};
 use serde_json::{Value, json};
 
 use crate::effects::{Fate, Outcome};
@@ -16,6 +17,20 @@ use crate::upkeep::Upkeep;
 /// What an image does not pass.
 pub(super) fn violations(key: &ServiceKey, violations: &[Violation]) -> String {
     format!("**{}**\n\n{}\n", escape(key.as_str()), policy::table(violations))
+}
+
+/// What became of the blobs of an image.
+pub(super) fn tally(key: &ServiceKey, tally: &Tally) -> String {
+    let biggest =
+        tally.biggest.iter().map(|(digest, bytes)| format!("{} {}", code(digest.short()), policy::human(*bytes)));
+    let biggest: Vec<String> = biggest.collect();
+    format!("*{}: {}; the biggest: {}*\n\n", escape(key.as_str()), escape(&tally.line()), biggest.join(", "))
+}
+
+/// The same in numbers.
+pub(super) fn tally_as_json(tally: &Tally) -> Value {
+    let amount = |amount: Amount| json!({ "blobs": amount.blobs, "bytes": amount.bytes });
+    json!({ "sent": amount(tally.uploaded), "mounted": amount(tally.mounted), "there": amount(tally.present) })
 }
 
 /// Repositories, and what was done about their settings; `true` where it was done, and not merely planned.

@@ -119,7 +119,7 @@ pub(super) fn with_stack<T: Send>(work: impl Fn() -> T + Sync) -> T {
 }
 
 /// Does something for every place of a list, portion by portion, on all cores; a worker has a memory of its own.
-fn in_parallel<M, T: Send>(
+pub(crate) fn in_parallel<M, T: Send>(
     length: usize,
     memory: impl Fn() -> M + Sync,
     work: impl Fn(&mut M, Range<usize>) -> Vec<T> + Sync,

@@ -22,6 +22,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+pub(crate) use self::batch::in_parallel;
 pub use self::batch::{Cache, Scanned, resolve_all, scan_all};
 pub use self::resolve::{Importer, Resolution, Resolved, Resolver};
 use self::syntax::{Arena, Language};
