@@ -1,5 +1,6 @@
 //! The files of one commit.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -95,6 +96,20 @@ impl<'a> Files<'a> {
     /// What is where.
     pub(crate) fn listing(&self) -> Listing {
         Arc::clone(&self.entries)
+    }
+
+    /// The paths at which these and other files differ, in order: what is there is another content, another kind, or nothing.
+    pub(crate) fn apart<'f>(&'f self, other: &'f Files<'_>) -> BTreeSet<&'f str> {
+        let (mut ours, mut others) = (self.iter().peekable(), other.iter().peekable());
+        let mut apart = BTreeSet::new();
+        while let Some(path) = ours.peek().into_iter().chain(others.peek()).map(|(path, _)| *path).min() {
+            let (one, another) =
+                (ours.next_if(|(known, _)| *known == path), others.next_if(|(known, _)| *known == path));
+            if one != another {
+                apart.insert(path);
+            }
+        }
+        apart
     }
 
     /// The paths whose contents differ from those of a listing, with what is there in the listing and here; `None` if another path

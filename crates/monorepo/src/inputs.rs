@@ -40,7 +40,7 @@ pub(crate) enum Part {
 }
 
 /// Some inputs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Items<'s> {
     pub(crate) files: Vec<(&'s str, Entry)>,
     pub(crate) settings: Vec<Setting>,
@@ -53,6 +53,13 @@ pub(crate) struct Packages<'s> {
     pub(crate) lockfile: &'s str,
     pub(crate) roots: Vec<PackageId>,
     pub(crate) digest: Digest,
+}
+
+/// The same packages may be at other places of another lockfile.
+impl PartialEq for Packages<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
 }
 
 impl Inputs<'_> {
@@ -70,8 +77,7 @@ impl Inputs<'_> {
 
     /// Whether a file is among them.
     pub fn has(&self, path: &str) -> bool {
-        let has = |items: &Items<'_>| items.files.binary_search_by_key(&path, |(path, _)| *path).is_ok();
-        self.parts.values().any(|items| has(items))
+        self.parts.values().any(|items| items.has(path))
     }
 }
 
@@ -84,6 +90,11 @@ impl Items<'_> {
         self.settings.dedup();
         self.packages.sort_by_key(|packages| packages.lockfile);
         self
+    }
+
+    /// Whether a file is among them, once they are settled.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.files.binary_search_by_key(&path, |(path, _)| *path).is_ok()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -108,10 +119,15 @@ impl Items<'_> {
 }
 
 /// The content keys of services: the digests of items that several of them share are made once.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Keys(BTreeMap<usize, Digest>);
 
 impl Keys {
+    /// Takes the digest of items that live on.
+    pub(crate) fn know(&mut self, items: &Arc<Items<'_>>, digest: Digest) {
+        self.0.insert(Arc::as_ptr(items).addr(), digest);
+    }
+
     /// The key over parts, which live on, and the keys of the services whose images are among them.
     pub(crate) fn of(&mut self, parts: &BTreeMap<Part, Arc<Items<'_>>>, services: &BTreeMap<String, Digest>) -> Digest {
         let digest =

@@ -222,6 +222,16 @@ impl Shape {
         folders.map(found).find(|found| !found.is_empty()).unwrap_or_default()
     }
 
+    /// Whether a lockfile says that a package is patched by a file.
+    pub(crate) fn is_patch(&self, path: &str) -> bool {
+        let locks = self.locks.iter().filter_map(|(lockfile, lock)| Some((lockfile, lock.as_ref().as_ref().ok()?)));
+        let mut patches = locks.flat_map(|(lockfile, lock)| {
+            let patches = lock.packages.iter().filter_map(|package| package.patch.as_ref());
+            patches.map(|patch| join(folder(lockfile), patch))
+        });
+        patches.any(|patch| patch == path)
+    }
+
     /// Whether a file is a lockfile.
     pub(crate) fn is_lockfile(&self, path: &str) -> bool {
         self.locks.contains_key(path)

@@ -1,10 +1,10 @@
 //! One commit, understood: its projects, and all that each of them is made of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::files::Files;
 use crate::inputs::{Items, Packages};
 use crate::lockfile::{PackageId, Resolution};
@@ -54,6 +54,11 @@ impl<'a> Snapshot<'a> {
         Self { files, task: task.to_owned(), shape }
     }
 
+    /// Whether both commits say the same but for the bytes of files that say nothing.
+    pub(crate) fn is_shaped_as(&self, other: &Snapshot<'_>) -> bool {
+        Arc::ptr_eq(&self.shape, &other.shape)
+    }
+
     /// The commit's files.
     pub fn files(&self) -> &Files<'a> {
         &self.files
@@ -86,14 +91,53 @@ impl<'a> Snapshot<'a> {
 
     /// The projects that are not what they were in `base`, and all that depend on them, their tests included.
     pub fn affected_since(&self, base: &Snapshot<'_>) -> Vec<Affected> {
-        let (old, new) = (base.fingerprints(), self.fingerprints());
-        let mut affected: BTreeSet<&str> =
-            new.keys().filter(|name| old.get(*name) != new.get(*name)).copied().collect();
+        let apart = self.files.apart(&base.files);
+        let mut affected = self.changed_inside(base, &apart);
+        for (place, project) in self.workspace.projects.iter().enumerate() {
+            let before = base.workspace.named(&project.name).filter(|_| !affected.contains(project.name.as_str()));
+            if before.is_some_and(|before| self.is_changed_outside(ProjectId(place), base, before, &apart)) {
+                affected.insert(&project.name);
+            }
+        }
         // What depended on a project that is gone may not have changed itself.
-        let gone = old.keys().filter(|name| !new.contains_key(*name)).filter_map(|name| base.workspace.find(name));
+        let gone = base.workspace.projects.iter().filter(|project| self.workspace.named(&project.name).is_none());
+        let gone = gone.filter_map(|project| base.workspace.named(&project.name));
         affected.extend(base.graph.dependents(gone).into_iter().map(|project| base.name(project)));
         let affected: Vec<ProjectId> = affected.into_iter().filter_map(|name| self.workspace.find(name)).collect();
         self.describe(self.graph.dependents(affected))
+    }
+
+    /// The projects that are new, and those of which a file of their own differs: tests and documents included.
+    fn changed_inside<'n>(&'n self, base: &'n Snapshot<'_>, apart: &BTreeSet<&str>) -> BTreeSet<&'n str> {
+        let new = self.workspace.projects.iter().map(|project| project.name.as_str());
+        let mut changed: BTreeSet<&str> = new.filter(|name| base.workspace.named(name).is_none()).collect();
+        for (side, other) in [(self, base), (base, self)] {
+            let owner = |path: &str| side.workspace.owner(path).map(|project| side.name(project));
+            changed.extend(apart.iter().filter(|path| !side.is_lockfile(path)).filter_map(|path| owner(path)));
+            // The files of a folder that is a project on one side alone are another project's on the other.
+            let roots = other.workspace.projects.iter().map(|project| project.root.as_str());
+            let roots = roots.filter(|root| side.workspace.at(root).is_none());
+            changed.extend(roots.filter_map(|root| owner(&format!("{root}/"))));
+        }
+        changed
+    }
+
+    /// Whether something differs that reaches a project from outside.
+    fn is_changed_outside(
+        &self,
+        project: ProjectId,
+        base: &Snapshot<'_>,
+        before: ProjectId,
+        apart: &BTreeSet<&str>,
+    ) -> bool {
+        if !self.is_shaped_as(base) || apart.iter().any(|path| self.is_patch(path)) {
+            return self.configured(project, Role::Own).settled() != base.configured(before, Role::Own).settled();
+        }
+        // The two differ in contents alone, and in none that says what a project is.
+        let shared = self.workspace.shared(&self.files, project, Role::Own, &self.task);
+        let imported = self.graph.node(project).into_iter().flat_map(|node| &node.outside);
+        let mut paths = shared.iter().map(|shared| &shared.path).chain(imported);
+        paths.any(|path| apart.contains(path.as_str()))
     }
 
     /// All projects.
@@ -113,23 +157,6 @@ impl<'a> Snapshot<'a> {
         described
     }
 
-    /// Each project with all that it is made of itself, tests and documents included.
-    fn fingerprints(&self) -> BTreeMap<&str, Digest> {
-        let mut hashers: Vec<Hasher> = vec![Hasher::default(); self.workspace.projects.len()];
-        for (path, entry) in self.files.iter().filter(|(path, _)| !self.is_lockfile(path)) {
-            if let Some(hasher) = self.workspace.owner(path).and_then(|project| hashers.get_mut(project.0)) {
-                hasher.field(path);
-                hasher.field(entry.id.0);
-                hasher.field(format!("{:?}", entry.kind));
-            }
-        }
-        let finish = |(place, mut hasher): (usize, Hasher)| {
-            hasher.field(self.configured(ProjectId(place), Role::Own).settled().digest());
-            (self.name(ProjectId(place)), hasher.finish())
-        };
-        hashers.into_iter().enumerate().map(finish).collect()
-    }
-
     /// What reaches a project beside its own files: settings, whole files of the root, and what is installed for it.
     pub(crate) fn configured(&self, project: ProjectId, role: Role) -> Items<'_> {
         let Some(known) = self.project(project) else { return Items::default() };
@@ -142,7 +169,7 @@ impl<'a> Snapshot<'a> {
             RESOLVED.contains(&key) && !items.packages.is_empty()
         };
         let settings = self.workspace.settings(project, &self.task);
-        items.settings.extend(settings.into_iter().filter(|setting| !is_resolved(setting)).collect::<Vec<_>>());
+        items.settings.extend(settings.iter().filter(|setting| !is_resolved(setting)).cloned().collect::<Vec<_>>());
         let shared = self.workspace.shared(&self.files, project, role, &self.task);
         // A lockfile counts by what of it is installed for this project, whoever lists it.
         let shared = shared.iter().map(|shared| shared.path.as_str()).filter(|path| !self.is_readable_lockfile(path));

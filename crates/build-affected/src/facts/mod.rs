@@ -149,7 +149,8 @@ impl Facts {
             let files = git.files_before(head.snapshot.files(), &changes);
             let snapshot = Snapshot::read(files, &config.task, cache);
             let sources = sources(config, &snapshot, head.sources)?;
-            let base = Commit { snapshot: &snapshot, sources: &sources, collected: snapshot.collect(&sources) };
+            let collected = snapshot.collect_beside(&sources, head.snapshot, &head.collected);
+            let base = Commit { snapshot: &snapshot, sources: &sources, collected };
             let tables = (tables(&config.delivery_file, &snapshot), tables(&config.delivery_file, head.snapshot));
             for (key, with) in services {
                 let mut differences = head.compare(&base, key.as_str());

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::digest::Digest;
+use crate::files::Entry;
+use crate::imports::in_parallel;
 use crate::inputs::{Inputs, Items, Keys, Part};
 use crate::problem::Problem;
 use crate::service::Service;
@@ -22,19 +24,53 @@ pub struct Collected<'s> {
     pub made_from: BTreeMap<String, BTreeSet<String>>,
     /// What is wrong with Dockerfiles and `.dockerignore` files, and stops nothing.
     pub problems: Vec<Problem>,
+    known: Known<'s>,
+}
+
+/// What several services of a commit are made of.
+#[derive(Clone, Debug, Default)]
+struct Known<'s> {
+    /// By project, role, and what the context leaves out.
+    items: BTreeMap<(ProjectId, Role, Option<Digest>), Arc<Items<'s>>>,
+    keys: Keys,
 }
 
 impl Snapshot<'_> {
     /// What the images of these services are made of.
     pub fn collect<'s>(&'s self, services: &'s [Service]) -> Collected<'s> {
-        let mut collector = Collector { snapshot: self, shared: BTreeMap::new(), keys: Keys::default() };
-        let read = |service| {
-            let own = self.project_of(service);
-            (service, own, View::read(self, service, own))
+        self.collect_with(services, Known::default())
+    }
+
+    /// The same for a commit that is compared with another: what both have is not collected again.
+    pub fn collect_beside<'s>(
+        &'s self,
+        services: &'s [Service],
+        other: &'s Snapshot<'_>,
+        collected: &Collected<'s>,
+    ) -> Collected<'s> {
+        let apart = match self.is_shaped_as(other) {
+            true => self.files.apart(&other.files),
+            false => return self.collect(services),
         };
-        let views: Vec<(&Service, Option<ProjectId>, View<'_>)> = services.iter().map(read).collect();
+        if apart.iter().any(|path| path.ends_with(".dockerignore")) {
+            return self.collect(services);
+        }
+        let mut known = collected.known.clone();
+        known.items.retain(|(project, ..), items| {
+            let root = self.root(*project);
+            !apart.iter().any(|path| within(path, root).is_some() || items.has(path))
+        });
+        self.collect_with(services, known)
+    }
+
+    fn collect_with<'s>(&'s self, services: &'s [Service], known: Known<'s>) -> Collected<'s> {
+        let makings = in_parallel(
+            services.len(),
+            || (),
+            |(), portion| services[portion].iter().map(|service| Making::read(self, service)).collect(),
+        );
         let mut collected = Collected::default();
-        for (service, _, view) in &views {
+        for Making { service, view, .. } in &makings {
             collected.problems.extend(view.problems.iter().cloned());
             let bases = bases(services, service, view);
             collected.made_from.insert(service.key.clone(), made_from(services, service, &bases));
@@ -42,14 +78,16 @@ impl Snapshot<'_> {
         }
         collected.problems.sort();
         collected.problems.dedup();
-        for place in order(services, &collected.made_from) {
-            let Some((service, own, view)) = views.get(place) else { continue };
-            let before = collected.made_from.get(&service.key).into_iter().flatten();
+        let mut collector = Collector { snapshot: self, known };
+        collector.share(&makings);
+        for making in order(services, &collected.made_from).into_iter().filter_map(|place| makings.get(place)) {
+            let key = &making.service.key;
+            let before = collected.made_from.get(key).into_iter().flatten();
             // In a circle one is first, and knows nothing of the last.
             let keys = before.filter_map(|key| Some((key.clone(), collected.inputs.get(key)?.key))).collect();
-            let inputs = collector.inputs(service, *own, view, keys);
-            collected.inputs.insert(service.key.clone(), inputs);
+            collected.inputs.insert(key.clone(), collector.inputs(making, keys));
         }
+        collected.known = collector.known;
         collected
     }
 
@@ -62,33 +100,89 @@ impl Snapshot<'_> {
 
 struct Collector<'s, 'a> {
     snapshot: &'s Snapshot<'a>,
-    /// What several services are made of is collected once: by project, role, and what the context leaves out.
-    shared: BTreeMap<(ProjectId, Role, Option<Digest>), Arc<Items<'s>>>,
-    keys: Keys,
+    /// What several services are made of is collected once.
+    known: Known<'s>,
+}
+
+/// What a service takes from a project that it reaches.
+enum Share<'v, 's> {
+    /// What its Dockerfile copies: these files.
+    Copied(&'v BTreeSet<&'s str>),
+    /// All that counts, but for what its context leaves out if there is a digest: as others take it.
+    Broad((ProjectId, Role, Option<Digest>)),
 }
 
 /// A service on the way.
-struct Making<'v, 's> {
+struct Making<'s> {
     service: &'s Service,
     own: Option<ProjectId>,
-    view: &'v View<'s>,
+    view: View<'s>,
     /// Stands for what the context leaves out.
     ignored: Digest,
+    /// As what it takes the projects that it depends on.
     role: Role,
+    /// The projects that it is built with, each with the one that leads there.
+    reach: BTreeMap<ProjectId, ProjectId>,
+}
+
+impl<'s> Making<'s> {
+    fn read(snapshot: &'s Snapshot<'_>, service: &'s Service) -> Self {
+        let own = snapshot.project_of(service);
+        let view = View::read(snapshot, service, own);
+        let ignored = Digest::of([service.context.as_str(), view.ignore.file().unwrap_or_default()]);
+        let role = Role::Dependency(snapshot.workspace.reads(own, &snapshot.task));
+        let reach = own.map(|own| snapshot.graph.reach(own)).unwrap_or_default();
+        Self { service, own, view, ignored, role, reach }
+    }
+
+    fn role_of(&self, project: ProjectId) -> Role {
+        if self.own == Some(project) { Role::Own } else { self.role }
+    }
+
+    fn share(&self, project: ProjectId, root: &str) -> Share<'_, 's> {
+        let is_broad = self.view.broad.iter().any(|folder| within(root, folder).is_some());
+        if let Some(paths) = self.view.of_projects.get(&project).filter(|_| self.view.is_complete && !is_broad) {
+            return Share::Copied(paths);
+        }
+        let is_filtered = self.view.is_complete && is_broad && within(root, &self.service.context).is_some();
+        Share::Broad((project, self.role_of(project), is_filtered.then_some(self.ignored)))
+    }
 }
 
 impl<'s> Collector<'s, '_> {
-    fn inputs(
-        &mut self,
-        service: &'s Service,
-        own: Option<ProjectId>,
-        view: &View<'s>,
-        services: BTreeMap<String, Digest>,
-    ) -> Inputs<'s> {
+    /// Collects what services share, on all cores.
+    fn share(&mut self, makings: &[Making<'s>]) {
+        let mut wanted = BTreeMap::new();
+        for making in makings {
+            for project in making.reach.keys() {
+                if let Share::Broad(key) = making.share(*project, self.snapshot.root(*project))
+                    && !self.known.items.contains_key(&key)
+                {
+                    wanted.entry(key).or_insert(making);
+                }
+            }
+        }
+        let wanted: Vec<_> = wanted.into_iter().collect();
+        let collected = in_parallel(
+            wanted.len(),
+            || (),
+            |(), portion| {
+                let collect = |((project, role, ignored), making): &(_, &Making<'s>)| {
+                    let items = self.broad(making, *project, *role, Option::is_some(ignored));
+                    (items.digest(), Arc::new(items))
+                };
+                wanted[portion].iter().map(collect).collect()
+            },
+        );
+        for ((key, _), (digest, items)) in wanted.into_iter().zip(collected) {
+            self.known.keys.know(&items, digest);
+            self.known.items.insert(key, items);
+        }
+    }
+
+    fn inputs(&mut self, making: &Making<'s>, services: BTreeMap<String, Digest>) -> Inputs<'s> {
         let snapshot = self.snapshot;
-        let ignored = Digest::of([service.context.as_str(), view.ignore.file().unwrap_or_default()]);
-        let role = Role::Dependency(snapshot.workspace.reads(own, &snapshot.task));
-        let making = Making { service, own, view, ignored, role };
+        let Making { service, view, reach, .. } = making;
         let named = service.paths.iter().flat_map(|path| snapshot.files.at_or_below(path));
         let named = Items { files: named.collect(), ..Items::default() };
         let mut parts = BTreeMap::from([
@@ -96,60 +190,62 @@ impl<'s> Collector<'s, '_> {
             (Part::Copied, Arc::new(view.copied.clone().settled())),
             (Part::Named, Arc::new(named.settled())),
         ]);
-        let reach = own.map(|own| snapshot.graph.reach(own)).unwrap_or_default();
         let name = |project: &ProjectId| snapshot.name(*project).to_owned();
         for project in reach.keys() {
-            parts.insert(Part::Project(name(project)), self.project(&making, *project));
+            let items = match making.share(*project, snapshot.root(*project)) {
+                Share::Broad(key) => self.known.items.get(&key).map(Arc::clone).unwrap_or_default(),
+                Share::Copied(paths) => {
+                    let role = making.role_of(*project);
+                    let mut items = snapshot.configured(*project, role);
+                    self.select(*project, role, self.found(paths), &mut items);
+                    Arc::new(items.settled())
+                }
+            };
+            parts.insert(Part::Project(name(project)), items);
         }
         // What is of a project that the graph does not lead to is copied all the same.
         for (project, paths) in view.of_projects.iter().filter(|(project, _)| !reach.contains_key(project)) {
             let mut items = Items::default();
-            self.select(*project, making.role, paths.iter().copied(), &mut items);
+            self.select(*project, making.role, self.found(paths), &mut items);
             parts.insert(Part::Project(name(project)), Arc::new(items.settled()));
         }
         parts.retain(|_, items| !items.is_empty());
-        let key = self.keys.of(&parts, &services);
+        let key = self.known.keys.of(&parts, &services);
         let before = reach.iter().map(|(project, before)| (name(project), name(before))).collect();
         Inputs { key, parts, before, services, remarks: view.remarks.clone() }
     }
 
-    /// What a service takes from a project that it reaches.
-    fn project(&mut self, making: &Making<'_, 's>, project: ProjectId) -> Arc<Items<'s>> {
-        let (snapshot, view) = (self.snapshot, making.view);
-        let role = if making.own == Some(project) { Role::Own } else { making.role };
-        let root = snapshot.root(project);
-        let is_broad = view.broad.iter().any(|folder| within(root, folder).is_some());
-        if let Some(paths) = view.of_projects.get(&project).filter(|_| view.is_complete && !is_broad) {
-            let mut items = snapshot.configured(project, role);
-            self.select(project, role, paths.iter().copied(), &mut items);
-            return Arc::new(items.settled());
-        }
-        let context = making.service.context.as_str();
-        let is_filtered = view.is_complete && is_broad && within(root, context).is_some();
-        let shared = (project, role, is_filtered.then_some(making.ignored));
-        if let Some(known) = self.shared.get(&shared) {
-            return Arc::clone(known);
-        }
+    /// All that counts of a project, but for what the context leaves out, if that is asked about.
+    fn broad(&self, making: &Making<'s>, project: ProjectId, role: Role, is_filtered: bool) -> Items<'s> {
+        let (snapshot, context) = (self.snapshot, making.service.context.as_str());
         let mut items = snapshot.configured(project, role);
-        let paths = snapshot.files.below(root).map(|(path, _)| path);
-        let paths = paths.filter(|path| !is_filtered || !view.leaves_out(context, path));
-        self.select(project, role, paths, &mut items);
-        let items = Arc::new(items.settled());
-        self.shared.insert(shared, Arc::clone(&items));
-        items
+        let files = snapshot.files.below(snapshot.root(project));
+        let files = files.filter(|(path, _)| !is_filtered || !making.view.leaves_out(context, path));
+        self.select(project, role, files, &mut items);
+        items.settled()
+    }
+
+    fn found(&self, paths: &BTreeSet<&'s str>) -> impl Iterator<Item = (&'s str, Entry)> {
+        paths.iter().filter_map(|path| self.snapshot.files.find(path))
     }
 
     /// Adds those of some files that are of a project and count for what is built.
-    fn select(&self, project: ProjectId, role: Role, paths: impl Iterator<Item = &'s str>, items: &mut Items<'s>) {
+    fn select(
+        &self,
+        project: ProjectId,
+        role: Role,
+        files: impl Iterator<Item = (&'s str, Entry)>,
+        items: &mut Items<'s>,
+    ) {
         let snapshot = self.snapshot;
         let root = snapshot.root(project);
         let selection = snapshot.workspace.selection(project, role, &snapshot.task);
-        let counts = |path: &&str| {
+        let counts = |(path, _): &(&str, Entry)| {
             within(path, root).is_some_and(|path| selection.has(path))
                 && snapshot.workspace.owner(path) == Some(project)
                 && snapshot.lock(path).is_none()
         };
-        items.files.extend(paths.filter(counts).filter_map(|path| snapshot.files.find(path)));
+        items.files.extend(files.filter(counts));
     }
 }
 

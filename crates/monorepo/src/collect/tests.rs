@@ -44,6 +44,10 @@ fn differences(services: &[Service], before: &Made, after: &Made) -> Vec<String>
     let old = Snapshot::read(before.files(), "build", &mut cache);
     let new = Snapshot::read(after.files(), "build", &mut cache);
     let (base, head) = (old.collect(services), new.collect(services));
+    let beside = new.collect_beside(services, &old, &base);
+    let keys =
+        |collected: &Collected<'_>| -> Vec<Digest> { collected.inputs.values().map(|inputs| inputs.key).collect() };
+    assert_eq!(keys(&beside), keys(&head));
     let key = &services[0].key;
     let differences = compare((&old, &base.inputs[key]), (&new, &head.inputs[key]));
     assert_eq!(differences.is_empty(), base.inputs[key].key == head.inputs[key].key, "{differences:?}");

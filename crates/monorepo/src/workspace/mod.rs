@@ -167,6 +167,11 @@ impl Workspace {
         manifests::around(manifests::folder(path)).find_map(|folder| self.at(folder))
     }
 
+    /// The project of this name.
+    pub(crate) fn named(&self, name: &str) -> Option<ProjectId> {
+        self.names.get(name).copied()
+    }
+
     /// The project of this name, or of this npm package.
     pub fn find(&self, name_or_package: &str) -> Option<ProjectId> {
         let by_package = || self.at(self.packages.get(name_or_package)?);

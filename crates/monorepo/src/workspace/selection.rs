@@ -80,6 +80,7 @@ pub(crate) struct Asked {
     /// The files that are there of those that are read without being told, by folder and how many there may be.
     unasked: HashMap<(String, usize), Vec<String>>,
     inputs: HashMap<(ProjectId, Role, String), Arc<Inputs>>,
+    settings: HashMap<(ProjectId, String), Arc<[Setting]>>,
 }
 
 /// What a task reads, as each tool tells.
@@ -144,12 +145,21 @@ impl Workspace {
 
     /// The parts of the root's configuration that reach a project's build, in order. What a tsconfig and a lockfile say is told by
     /// [`crate::imports`] and [`crate::lockfile`].
-    pub fn settings(&self, project: ProjectId, task: &str) -> Vec<Setting> {
+    pub fn settings(&self, project: ProjectId, task: &str) -> Arc<[Setting]> {
+        let key = (project, task.to_owned());
+        if let Some(known) = self.asked().settings.get(&key) {
+            return Arc::clone(known);
+        }
+        let settings: Arc<[Setting]> = self.read_settings(project, task).into_iter().collect();
+        Arc::clone(self.asked().settings.entry(key).or_insert(settings))
+    }
+
+    fn read_settings(&self, project: ProjectId, task: &str) -> BTreeSet<Setting> {
         let mut settings = BTreeSet::new();
         let (Some(member), Some(root)) =
             (self.members.get(project.0), self.projects.get(project.0).map(|project| &project.root))
         else {
-            return Vec::new();
+            return settings;
         };
         // A project at the root has the root's manifest as a file of its own.
         if let Some(package_root) = self.package_root(project).filter(|package_root| package_root.folder != *root) {
@@ -167,7 +177,7 @@ impl Workspace {
             turbo.settings(known, inputs, &mut settings);
         }
         settings.extend(member.cargo.iter().flat_map(|(_, settings)| settings).cloned());
-        settings.into_iter().collect()
+        settings
     }
 
     /// The whole files outside of a project that reach it, in order: what Nx and Turborepo list for it, and what npm and Cargo
