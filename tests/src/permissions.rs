@@ -54,7 +54,7 @@ pub(crate) fn blocks() -> Result<Vec<(&'static str, String)>> {
     let looks = all.iter().copied().filter(|name| is_read(name) && !OF_VALUES.contains(name)).collect();
     let without_added = |names: &BTreeSet<&'static str>| names.difference(&added).copied().collect();
     let roles = [("look", looks), ("images", without_added(&images)), ("deployments", without_added(&deployments))];
-    let added = ADDED.map(|(name, names)| (name, names.iter().copied().collect()));
+    let added = ADDED.map(|(name, names)| (name, names.to_vec()));
     Ok(roles.into_iter().chain(added).map(|(name, names): (_, Vec<&str>)| (name, policy(name, &names))).collect())
 }
 

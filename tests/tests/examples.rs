@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use common::delivery::{Delivery, Environment, StrategyKind};
 use common::names::{EnvironmentName, ServiceKey};
@@ -150,33 +151,12 @@ fn parameters(definition: &Value) -> Vec<String> {
     names.collect()
 }
 
-/// Every environment of every example.
-fn each() -> Vec<(&'static str, EnvironmentName)> {
-    let environments = |example: &'static str| {
-        let file = repository::root().join("examples").join(example).join("delivery.toml");
-        let delivery = Delivery::read(&fs::read_to_string(file).unwrap(), "delivery.toml").unwrap();
-        delivery.environments.keys().map(|name| (example, name.clone())).collect::<Vec<_>>()
-    };
-    EXAMPLES.into_iter().flat_map(environments).collect()
-}
-
 #[test]
 fn no_example_is_left_out() {
     let folders = fs::read_dir(repository::root().join("examples")).unwrap();
     let mut found: Vec<String> = folders.map(|entry| entry.unwrap().file_name().display().to_string()).collect();
     found.sort();
     assert_eq!(found, EXAMPLES);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_example_is_ready_before_its_first_delivery() {
-    for (example, environment) in each() {
-        let played = Example::new(example, &environment);
-        let inputs = [("environment", environment.as_str()), ("operation", "preflight")];
-        let ran = played.stage.run(&ecs_deploy::ACTION, ecs_deploy::run, &inputs).await;
-        assert_eq!(ran.output("result"), "unchanged", "{example}, {environment}\n{}", ran.log);
-        assert_eq!(ran.annotations(), [""; 0], "{example}, {environment}");
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -192,27 +172,59 @@ async fn an_example_without_a_secret_of_it_is_not_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_example_is_delivered() {
-    for (example, environment) in each() {
-        let played = Example::new(example, &environment);
-        played.push_images();
-        let inputs = [("environment", environment.as_str())];
-        let ran = played.stage.run(&ecs_deploy::ACTION, ecs_deploy::run, &inputs).await;
-        assert_eq!(ran.output("result"), "deployed", "{example}, {environment}\n{}", ran.log);
-        let cluster = played.environment().cluster.as_str();
-        for key in played.delivery.services.keys() {
-            let service = played.stage.world.service(cluster, key.as_str()).unwrap();
-            let revision = service.task_definition.rsplit('/').next().unwrap();
-            let family = format!("{}-{environment}-{key}:2", family(example));
-            assert_eq!((revision, service.running), (family.as_str(), 2), "{example}, {environment}");
-        }
-        let plan = [("environment", environment.as_str()), ("dry-run", "true")];
-        let ran = played.stage.run(&health_gate::ACTION, health_gate::run, &plan).await;
-        assert_eq!(ran.exit_code, 0, "{example}, {environment}\n{}", ran.log);
-    }
+async fn a_payments_platform_is_delivered_within_a_quarter_of_an_hour() {
+    delivered("payments-platform", "payments", Duration::from_mins(15)).await;
 }
 
-/// What the families of an example's task definitions begin with.
-fn family(example: &str) -> &str {
-    if example == "payments-platform" { "payments" } else { example }
+#[tokio::test(start_paused = true)]
+async fn a_hardened_service_is_delivered() {
+    delivered("hardening", "hardening", Duration::from_mins(15)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shop_is_delivered() {
+    // Three waves, each of which waits until the load balancer has let go of the old tasks.
+    delivered("shop", "shop", Duration::from_mins(20)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn four_services_are_delivered() {
+    delivered("four-services", "four-services", Duration::from_mins(15)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tracking_board_is_delivered_within_five_minutes() {
+    delivered("tracking-board", "tracking-board", Duration::from_mins(5)).await;
+}
+
+/// Plays every environment of an example: it is ready, it is delivered in time, and the gate knows what to look at. `family` is what
+/// the families of its task definitions begin with.
+async fn delivered(example: &str, family: &str, at_most: Duration) {
+    let file = repository::root().join("examples").join(example).join("delivery.toml");
+    let delivery = Delivery::read(&fs::read_to_string(file).unwrap(), "delivery.toml").unwrap();
+    for environment in delivery.environments.keys() {
+        let played = Example::new(example, environment);
+        let inputs = [("environment", environment.as_str())];
+
+        let preflight = [inputs[0], ("operation", "preflight")];
+        let ran = played.stage.run(&ecs_deploy::ACTION, ecs_deploy::run, &preflight).await;
+        assert_eq!(ran.output("result"), "unchanged", "{environment}\n{}", ran.log);
+        assert_eq!(ran.annotations(), [""; 0], "{environment}");
+
+        played.push_images();
+        let ran = played.stage.run(&ecs_deploy::ACTION, ecs_deploy::run, &inputs).await;
+        assert_eq!(ran.output("result"), "deployed", "{environment}\n{}", ran.log);
+        let report: Value = serde_json::from_str(ran.output("json")).unwrap();
+        let took = Duration::from_secs(report["seconds"].as_u64().unwrap());
+        assert!(took < at_most, "{environment}: {took:?}");
+        for key in played.delivery.services.keys() {
+            let service = played.stage.world.service(played.environment().cluster.as_str(), key.as_str()).unwrap();
+            let revision = service.task_definition.rsplit('/').next().unwrap();
+            assert_eq!((revision, service.running), (&*format!("{family}-{environment}-{key}:2"), 2));
+        }
+
+        let gate = [inputs[0], ("dry-run", "true")];
+        let ran = played.stage.run(&health_gate::ACTION, health_gate::run, &gate).await;
+        assert_eq!(ran.exit_code, 0, "{environment}\n{}", ran.log);
+    }
 }

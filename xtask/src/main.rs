@@ -12,6 +12,7 @@ mod release;
 mod snippets;
 mod tools;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -52,6 +53,11 @@ enum Task {
     ReleaseTree(release::Release),
     /// Build the container image from binaries that are compiled here.
     Image,
+    /// Write the bill of materials of the program that the image holds, as CycloneDX.
+    Sbom {
+        /// The file to write.
+        file: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -63,6 +69,7 @@ fn main() -> ExitCode {
         Task::Rootfs => image::rootfs(Build::Shipped).map(|rootfs| process::say(rootfs.display())),
         Task::ReleaseTree(release) => release.write(),
         Task::Image => docker::require().and_then(|()| image::image(Build::Shipped)),
+        Task::Sbom { file } => image::bill_of_materials(&file),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

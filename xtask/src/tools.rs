@@ -12,6 +12,7 @@ const ACTIONLINT: &str = "1.7.12";
 const CRANE: &str = "0.22.1";
 const MIGRATE: &str = "4.18.1";
 const CARGO_DENY: &str = "0.20.2";
+const CARGO_CYCLONEDX: &str = "0.5.9";
 
 /// A program of the Python environment, which is made if it is not there or was made from other requirements.
 pub(crate) fn python(name: &str) -> Result<PathBuf> {
@@ -102,13 +103,23 @@ pub(crate) fn migrate() -> Result<PathBuf> {
 
 /// Checks licences, sources, bans and advisories of the dependencies. <https://embarkstudios.github.io/cargo-deny/>
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
-    let home = folder().join(format!("cargo-deny-{CARGO_DENY}"));
-    let binary = home.join("bin/cargo-deny");
+    of_cargo("cargo-deny", CARGO_DENY)
+}
+
+/// Writes the bill of materials of a Rust program. <https://github.com/CycloneDX/cyclonedx-rust-cargo>
+pub(crate) fn cargo_cyclonedx() -> Result<PathBuf> {
+    of_cargo("cargo-cyclonedx", CARGO_CYCLONEDX)
+}
+
+/// A program that is installed with cargo.
+fn of_cargo(name: &str, version: &str) -> Result<PathBuf> {
+    let home = folder().join(format!("{name}-{version}"));
+    let binary = home.join("bin").join(name);
     if !binary.is_file() {
-        say(format!("compiles cargo-deny {CARGO_DENY}, once (some minutes)"));
+        say(format!("compiles {name} {version}, once (some minutes)"));
         // It runs for a second a day: compile time is all that counts.
         cargo()
-            .args(["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--quiet", "--root"])
+            .args(["install", name, "--version", version, "--locked", "--quiet", "--root"])
             .arg(&home)
             .args(["--config", "profile.release.opt-level=1"])
             .args(["--config", "profile.release.lto='off'"])
