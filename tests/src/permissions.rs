@@ -81,8 +81,6 @@ fn capitalized(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test has nobody to tell but itself")]
-
     use super::*;
 
     #[test]
