@@ -18,7 +18,7 @@ pub(crate) enum Passed {
 /// A step writes what it has to say to the file and fails with its end.
 type Step = fn(&Path) -> Result<Passed>;
 
-const STEPS: [(&str, Step); 10] = [
+const STEPS: [(&str, Step); 11] = [
     ("fmt", fmt),
     ("clippy", clippy),
     ("doc", doc),
@@ -26,6 +26,7 @@ const STEPS: [(&str, Step); 10] = [
     ("advisories", advisories),
     ("generated", generated),
     ("policies", policies),
+    ("github", github),
     ("actionlint", actionlint),
     ("snippets", snippets),
     ("zizmor", zizmor),
@@ -98,6 +99,17 @@ fn generated(log: &Path) -> Result<Passed> {
 
 fn policies(_log: &Path) -> Result<Passed> {
     policies::check()
+}
+
+/// What the scenarios asked GitHub for, and what the simulated one answered, against GitHub's own description of its API.
+fn github(log: &Path) -> Result<Passed> {
+    let exchanges = target().join("scenarios/github");
+    if !exchanges.is_dir() {
+        return Ok(Passed::Skipped("no scenario was played: run `cargo test --workspace` first".to_owned()));
+    }
+    let script = root().join("xtask/src/github.py");
+    program(tools::python("python")?).arg(script).arg(tools::github_description()?).arg(exchanges).log(log)?;
+    Ok(Passed::Checked)
 }
 
 fn actionlint(log: &Path) -> Result<Passed> {

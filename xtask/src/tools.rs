@@ -10,6 +10,7 @@ const REQUIREMENTS: &str = include_str!("requirements.txt");
 const ACT: &str = "0.2.87";
 const ACTIONLINT: &str = "1.7.12";
 const CRANE: &str = "0.22.1";
+const OCTOKIT_OPENAPI: &str = "23.0.2";
 const MIGRATE: &str = "4.18.1";
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_CYCLONEDX: &str = "0.5.9";
@@ -127,6 +128,26 @@ fn of_cargo(name: &str, version: &str) -> Result<PathBuf> {
             .read()?;
     }
     Ok(binary)
+}
+
+/// GitHub's own description of its REST API, as OpenAPI. <https://github.com/octokit/openapi>
+pub(crate) fn github_description() -> Result<PathBuf> {
+    let folder = folder().join(format!("github-{OCTOKIT_OPENAPI}"));
+    let description = folder.join("api.github.com.json");
+    if !description.is_file() {
+        say(format!("fetches GitHub's description of its API, {OCTOKIT_OPENAPI}"));
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let pack = ["pack", "--silent", "--pack-destination"];
+        let package = format!("@octokit/openapi@{OCTOKIT_OPENAPI}");
+        program("npm").args(pack).arg(&folder).arg(package).read().context("cannot fetch from npm")?;
+        // Of the package, which describes every version of GitHub Enterprise Server as well, one file of twenty.
+        let archive = folder.join(format!("octokit-openapi-{OCTOKIT_OPENAPI}.tgz"));
+        let file = "package/generated/api.github.com.json";
+        let unpack = ["--strip-components=2", file, "-xzf"];
+        program("tar").arg("-C").arg(&folder).args(unpack).arg(&archive).read()?;
+        std::fs::remove_file(&archive).with_context(|| format!("cannot remove {}", archive.display()))?;
+    }
+    Ok(description)
 }
 
 /// A folder with these npm packages, by `name@version`.
