@@ -1,10 +1,12 @@
 //! The files of the repository that are printed from code. `cargo xtask generate` writes them; a test fails when one drifts.
 
+mod permissions;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use common::manifest::{Printed, print};
+use common::manifest::print;
 
 /// The repository's root.
 pub fn root() -> PathBuf {
@@ -24,9 +26,11 @@ pub fn generated() -> Result<Vec<(String, String)>> {
     for (action, printed) in actions {
         let folder = format!("actions/{}", action.name);
         let readme = format!("{folder}/README.md");
-        files.push((readme.clone(), with_blocks(&readme, &printed)?));
+        files.push((readme.clone(), with_blocks(&readme, &printed.blocks)?));
         files.push((format!("{folder}/action.yml"), printed.action_yml));
     }
+    let page = "docs/permissions.md";
+    files.push((page.to_owned(), with_blocks(page, &permissions::blocks()?)?));
     Ok(files)
 }
 
@@ -36,14 +40,14 @@ pub fn drifted() -> Result<Vec<String>> {
     Ok(generated()?.into_iter().filter(|(path, text)| !is_current(path, text)).map(|(path, _)| path).collect())
 }
 
-/// A README with its printed blocks in their places, which are marked by `<!-- printed: NAME -->` and `<!-- end -->`.
-fn with_blocks(readme: &str, printed: &Printed) -> Result<String> {
-    let mut text = fs::read_to_string(root().join(readme)).with_context(|| format!("read {readme}"))?;
-    for (name, block) in &printed.blocks {
+/// A page with its printed blocks in their places, which are marked by `<!-- printed: NAME -->` and `<!-- end -->`.
+fn with_blocks(page: &str, blocks: &[(&str, String)]) -> Result<String> {
+    let mut text = fs::read_to_string(root().join(page)).with_context(|| format!("read {page}"))?;
+    for (name, block) in blocks {
         let mark = format!("<!-- printed: {name} -->\n");
-        let (before, rest) = text.split_once(&mark).with_context(|| format!("{readme} has no `{}`", mark.trim()))?;
+        let (before, rest) = text.split_once(&mark).with_context(|| format!("{page} has no `{}`", mark.trim()))?;
         let (_, after) =
-            rest.split_once("<!-- end -->").with_context(|| format!("{readme}: `{}` has no end", mark.trim()))?;
+            rest.split_once("<!-- end -->").with_context(|| format!("{page}: `{}` has no end", mark.trim()))?;
         text = format!("{before}{mark}{}\n<!-- end -->{after}", block.trim_end());
     }
     Ok(text)

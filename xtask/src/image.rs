@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::process::{Run, cargo, program, root, say, target};
+use crate::tools;
 
 /// The five actions: crate, folder, binary and entry point by one name.
 pub(crate) const ACTIONS: [&str; 5] = ["build-affected", "ecr-push", "run-migration", "ecs-deploy", "health-gate"];
@@ -14,6 +15,9 @@ const POSTS: [&str; 2] = ["run-migration-post", "ecs-deploy-post"];
 
 /// The program that the image holds once, under the name of each entry point.
 const PROGRAM: &str = "suite";
+
+/// What a bill of materials is called where it is written first.
+const BILL: &str = "suite.cdx";
 
 /// The image of the suite as tasks call it.
 pub(crate) const TAG: &str = "delivery-suite:development";
@@ -62,6 +66,29 @@ pub(crate) fn rootfs(build: Build) -> Result<PathBuf> {
     // The path that rustls' native roots read first. https://docs.rs/rustls-native-certs
     copy(roots, &rootfs.join("etc/ssl/certs/ca-certificates.crt"))?;
     Ok(rootfs)
+}
+
+/// Writes what the image's program is made of. Beside it the image holds the CA roots, and nothing else.
+pub(crate) fn bill_of_materials(file: &Path) -> Result<()> {
+    let manifest = root().join("crates").join(PROGRAM).join("Cargo.toml");
+    let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    program(tools::cargo_cyclonedx()?)
+        // As cargo starts it: a program of its own knows itself by this word.
+        .arg("cyclonedx")
+        .args(["--quiet", "--format", "json", "--spec-version", "1.5", "--no-build-deps", "--target", &triple])
+        .args(["--override-filename", BILL, "--manifest-path"])
+        .arg(&manifest)
+        .read()?;
+    copy(&manifest.with_file_name(format!("{BILL}.json")), file)?;
+    // It writes one beside each manifest of the workspace, and leaves no choice.
+    for manifest in program("git").args(["ls-files", "*Cargo.toml"]).read()?.lines() {
+        let bill = root().join(manifest).with_file_name(format!("{BILL}.json"));
+        if bill.is_file() {
+            std::fs::remove_file(&bill).with_context(|| format!("cannot remove {}", bill.display()))?;
+        }
+    }
+    say(format!("bill of materials {}", file.display()));
+    Ok(())
 }
 
 /// Compiles packages of the workspace to static binaries; answers their folder.

@@ -12,6 +12,7 @@ mod release;
 mod snippets;
 mod tools;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -23,7 +24,10 @@ use crate::image::Build;
 #[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
 enum Task {
     /// Judge the tree: format, lints, documentation, dependencies, generated files, workflows.
-    Check,
+    Check {
+        /// What to judge, by the names that it prints; all, if none is named.
+        steps: Vec<String>,
+    },
     /// Write the files that are printed from code: `action.yml`, the tables of the READMEs, the schema.
     Generate {
         /// Write nothing, and fail if a file would change.
@@ -49,17 +53,23 @@ enum Task {
     ReleaseTree(release::Release),
     /// Build the container image from binaries that are compiled here.
     Image,
+    /// Write the bill of materials of the program that the image holds, as CycloneDX.
+    Sbom {
+        /// The file to write.
+        file: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
     let outcome = match Task::parse() {
-        Task::Check => check::check(),
+        Task::Check { steps } => check::check(&steps),
         Task::Generate { check } => generate(check),
         Task::E2e { quick, parts } => e2e::run(if quick { Build::Quick } else { Build::Shipped }, &parts),
         Task::Bench { races } => bench::run(&races),
         Task::Rootfs => image::rootfs(Build::Shipped).map(|rootfs| process::say(rootfs.display())),
         Task::ReleaseTree(release) => release.write(),
         Task::Image => docker::require().and_then(|()| image::image(Build::Shipped)),
+        Task::Sbom { file } => image::bill_of_materials(&file),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,13 +11,21 @@ use crate::image::ACTIONS;
 use crate::process::root;
 
 /// The reusable workflows that consumers call.
-pub(crate) const WORKFLOWS: [&str; 4] = ["deliver", "operate", "preview", "promote"];
+pub(crate) const WORKFLOWS: [&str; 5] = ["deliver", "operate", "preflight", "preview", "promote"];
 
 /// What a consumer reads beside the actions.
-const FILES: [&str; 4] = ["README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"];
+const FILES: [&str; 7] = [
+    "README.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "LICENSE",
+    "docs/migrating.md",
+    "docs/notifications.md",
+    "docs/permissions.md",
+];
 
 /// Links to what is of the development tree alone.
-const DEVELOPMENT: [&str; 2] = ["](ARCHITECTURE.md", "](CONTRIBUTING.md"];
+const DEVELOPMENT: [&str; 3] = ["](ARCHITECTURE.md", "](CONTRIBUTING.md", "](examples/"];
 
 /// What the tree is made for.
 #[derive(clap::Args)]
@@ -55,7 +63,7 @@ impl Release {
             self.put(&path, &self.versioned(&read(&root().join(&path))?))?;
         }
         for name in FILES {
-            let text = read(&root().join(name))?.replace("](actions/", "](");
+            let text = read(&root().join(name))?.replace("](actions/", "](").replace("](../actions/", "](../");
             self.put(name, &DEVELOPMENT.into_iter().fold(text, |text, page| text.replace(page, &self.on_main(page))))?;
         }
         self.put("schema/delivery.schema.json", &read(&root().join("schema/delivery.schema.json"))?)?;

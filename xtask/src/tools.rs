@@ -10,8 +10,10 @@ const REQUIREMENTS: &str = include_str!("requirements.txt");
 const ACT: &str = "0.2.87";
 const ACTIONLINT: &str = "1.7.12";
 const CRANE: &str = "0.22.1";
+const OCTOKIT_OPENAPI: &str = "23.0.2";
 const MIGRATE: &str = "4.18.1";
 const CARGO_DENY: &str = "0.20.2";
+const CARGO_CYCLONEDX: &str = "0.5.9";
 
 /// A program of the Python environment, which is made if it is not there or was made from other requirements.
 pub(crate) fn python(name: &str) -> Result<PathBuf> {
@@ -102,13 +104,23 @@ pub(crate) fn migrate() -> Result<PathBuf> {
 
 /// Checks licences, sources, bans and advisories of the dependencies. <https://embarkstudios.github.io/cargo-deny/>
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
-    let home = folder().join(format!("cargo-deny-{CARGO_DENY}"));
-    let binary = home.join("bin/cargo-deny");
+    of_cargo("cargo-deny", CARGO_DENY)
+}
+
+/// Writes the bill of materials of a Rust program. <https://github.com/CycloneDX/cyclonedx-rust-cargo>
+pub(crate) fn cargo_cyclonedx() -> Result<PathBuf> {
+    of_cargo("cargo-cyclonedx", CARGO_CYCLONEDX)
+}
+
+/// A program that is installed with cargo.
+fn of_cargo(name: &str, version: &str) -> Result<PathBuf> {
+    let home = folder().join(format!("{name}-{version}"));
+    let binary = home.join("bin").join(name);
     if !binary.is_file() {
-        say(format!("compiles cargo-deny {CARGO_DENY}, once (some minutes)"));
+        say(format!("compiles {name} {version}, once (some minutes)"));
         // It runs for a second a day: compile time is all that counts.
         cargo()
-            .args(["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--quiet", "--root"])
+            .args(["install", name, "--version", version, "--locked", "--quiet", "--root"])
             .arg(&home)
             .args(["--config", "profile.release.opt-level=1"])
             .args(["--config", "profile.release.lto='off'"])
@@ -116,6 +128,26 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
             .read()?;
     }
     Ok(binary)
+}
+
+/// GitHub's own description of its REST API, as OpenAPI. <https://github.com/octokit/openapi>
+pub(crate) fn github_description() -> Result<PathBuf> {
+    let folder = folder().join(format!("github-{OCTOKIT_OPENAPI}"));
+    let description = folder.join("api.github.com.json");
+    if !description.is_file() {
+        say(format!("fetches GitHub's description of its API, {OCTOKIT_OPENAPI}"));
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let pack = ["pack", "--silent", "--pack-destination"];
+        let package = format!("@octokit/openapi@{OCTOKIT_OPENAPI}");
+        program("npm").args(pack).arg(&folder).arg(package).read().context("cannot fetch from npm")?;
+        // Of the package, which describes every version of GitHub Enterprise Server as well, one file of twenty.
+        let archive = folder.join(format!("octokit-openapi-{OCTOKIT_OPENAPI}.tgz"));
+        let file = "package/generated/api.github.com.json";
+        let unpack = ["--strip-components=2", file, "-xzf"];
+        program("tar").arg("-C").arg(&folder).args(unpack).arg(&archive).read()?;
+        std::fs::remove_file(&archive).with_context(|| format!("cannot remove {}", archive.display()))?;
+    }
+    Ok(description)
 }
 
 /// A folder with these npm packages, by `name@version`.

@@ -64,6 +64,8 @@ pub(crate) enum Operation {
         place: Place,
     },
     Explain,
+    /// Look whether a deployment has what it needs, but for the commit's image.
+    Preflight,
 }
 
 /// What to do where there is a choice.
@@ -99,6 +101,8 @@ pub(crate) enum Want {
     Content { source: Source, image: ImageSource, variables: BTreeMap<String, String> },
     /// The same, with the image that runs in the environment that is promoted.
     Promoted { source: Source, repository: RepositoryName, variables: BTreeMap<String, String> },
+    /// A task definition, whatever its image: what a deployment finds is looked at before there is an image of the commit.
+    Prepared { source: Source, variables: BTreeMap<String, String> },
     /// What the release that is gone back to says.
     Earlier,
     /// What it runs now.
@@ -116,6 +120,7 @@ impl Operation {
             Self::Rotate { .. } => OperationName::Rotate,
             Self::Promote { .. } => OperationName::Promote,
             Self::Explain => OperationName::Explain,
+            Self::Preflight => OperationName::Preflight,
         }
         .as_str()
     }
@@ -142,6 +147,7 @@ impl Operation {
                 Self::Promote { place: place_of(&inputs.common, &from, edges)?, from }
             }
             OperationName::Explain => Self::Explain,
+            OperationName::Preflight => Self::Preflight,
         })
     }
 }
@@ -201,7 +207,7 @@ impl Config {
 
 /// An input that belongs to another operation would be silently without effect.
 fn refuse_strays(inputs: &Inputs) -> Result<(), Failure> {
-    use OperationName::{Deploy, Promote, Rollback, Rotate, Scale};
+    use OperationName::{Deploy, Preflight, Promote, Rollback, Rotate, Scale};
 
     let given = [
         ("to", inputs.to.is_some(), &[Rollback][..]),
@@ -209,10 +215,10 @@ fn refuse_strays(inputs: &Inputs) -> Result<(), Failure> {
         ("secret", inputs.secret.is_some(), &[Rotate]),
         ("secret-value", inputs.secret_value.is_some(), &[Rotate]),
         ("desired-count", inputs.desired_count.is_some(), &[Scale]),
-        ("task-definition", inputs.task_definition.is_some(), &[Deploy, Promote]),
+        ("task-definition", inputs.task_definition.is_some(), &[Deploy, Preflight, Promote]),
         ("image", inputs.image.is_some(), &[Deploy]),
         ("force", inputs.force, &[Deploy, Promote, Rollback]),
-        ("create", inputs.create, &[Deploy, Promote]),
+        ("create", inputs.create, &[Deploy, Preflight, Promote]),
     ];
     let strays =
         given.into_iter().filter(|(_, is_given, operations)| *is_given && !operations.contains(&inputs.operation));
@@ -282,6 +288,9 @@ fn target(scope: &Scope, operation: &Operation, key: &ServiceKey, overrides: &Ov
     let want = match operation {
         Operation::Deploy => content(scope, key, overrides)?,
         Operation::Promote { .. } => promoted(scope, key, overrides)?,
+        Operation::Preflight => {
+            Want::Prepared { source: source(scope, key, overrides)?, variables: scope.variables(key) }
+        }
         Operation::Rollback { .. } => Want::Earlier,
         Operation::Restart | Operation::Scale { .. } | Operation::Rotate { .. } | Operation::Explain => Want::Running,
     };

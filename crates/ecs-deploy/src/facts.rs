@@ -85,6 +85,7 @@ impl ServiceFacts {
         let placed = release.and_then(|release| release.services.get(&target.key));
         let existing = match &target.want {
             Want::Content { source: Source::Existing(revision), .. }
+            | Want::Prepared { source: Source::Existing(revision), .. }
             | Want::Promoted { source: Source::Existing(revision), .. } => Some(revision.to_string()),
             Want::Earlier => match (placed, release) {
                 (Some(placed), _) => Some(placed.task_definition.clone()),
@@ -117,7 +118,7 @@ pub(crate) fn image_source(target: &Target, release: Option<&Entry>) -> ImageSou
                 None => ImageSource::AsWritten,
             }
         }
-        Want::Earlier | Want::Running => ImageSource::AsWritten,
+        Want::Prepared { .. } | Want::Earlier | Want::Running => ImageSource::AsWritten,
     }
 }
 

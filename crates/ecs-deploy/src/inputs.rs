@@ -12,7 +12,7 @@ pub struct Inputs {
     /// The inputs of every action.
     #[command(flatten)]
     pub common: CommonInputs,
-    /// What to do with the services: deploy the commit, roll back to an earlier release, restart, scale, rotate a secret, promote the release of another environment, or explain how the last deployment ended.
+    /// What to do with the services: deploy the commit, roll back to an earlier release, restart, scale, rotate a secret, promote the release of another environment, explain how the last deployment ended, or look whether everything that a deployment needs is there (preflight).
     #[arg(long, value_enum, default_value = "deploy")]
     pub operation: OperationName,
     /// The ECS cluster. Blank: the environment's.
@@ -82,6 +82,7 @@ pub enum OperationName {
     Rotate,
     Promote,
     Explain,
+    Preflight,
 }
 
 /// The words of `on-conflict`.
@@ -124,6 +125,7 @@ impl OperationName {
             Self::Rotate => "rotate",
             Self::Promote => "promote",
             Self::Explain => "explain",
+            Self::Preflight => "preflight",
         }
     }
 }

@@ -17,6 +17,7 @@ mod effects;
 mod explain;
 mod facts;
 mod inputs;
+mod permissions;
 mod plan;
 mod post;
 mod report;
@@ -112,7 +113,10 @@ pub const ACTION: Action = Action {
         ("secretsmanager:PutSecretValue", "only for `operation: rotate`"),
         ("secretsmanager:UpdateSecretVersionStage", "only for `operation: rotate`, to bring an old value back"),
         ("iam:GetRole", "to see that the task role and the execution role exist"),
-        ("iam:SimulatePrincipalPolicy", "to see that the execution role may read the secrets"),
+        (
+            "iam:SimulatePrincipalPolicy",
+            "to see that the execution role may read the secrets; for `operation: preflight`, that this role may deploy",
+        ),
         ("logs:DescribeLogGroups", "to see that the log groups exist"),
         ("ecr:BatchGetImage", "to see that the images exist"),
         ("ecr:GetDownloadUrlForLayer", "to see that the images are built for the tasks' processor"),
@@ -138,6 +142,9 @@ pub async fn run(inputs: Inputs, edges: &Edges) -> Result<Report, Failure> {
     };
     let (facts, plan) = prepared?;
     warn_of(&plan, edges);
+    if let Operation::Preflight = config.operation {
+        return Ok(report::ready(&config, &plan));
+    }
     if config.dry_run {
         return Ok(report::planned(&config, &plan));
     }
@@ -174,11 +181,17 @@ fn warn_of(plan: &Plan, edges: &Edges) {
 async fn prepare(config: &Config, aws: &Aws, edges: &Edges) -> Result<(Facts, Plan), Failure> {
     let facts = Facts::read(config, aws, edges).await?;
     let wanted = wanted::render(config, &facts);
-    let findings = match config.operation {
+    let definitions = wanted::to_check(&wanted);
+    let mut findings = match config.operation {
         Operation::Scale { .. } => Vec::new(),
-        _ => preflight::check(aws, &wanted::to_check(&wanted)).await,
+        _ => preflight::check(aws, &definitions).await,
     };
+    if let Operation::Preflight = config.operation {
+        findings.extend(permissions::check(config, aws, &definitions).await);
+    }
     let plan = plan::plan(config, &facts, wanted, findings)?;
-    edges.runner.group("Plan", plan.to_string());
+    if !matches!(config.operation, Operation::Preflight) {
+        edges.runner.group("Plan", plan.to_string());
+    }
     Ok((facts, plan))
 }

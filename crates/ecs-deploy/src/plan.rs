@@ -18,7 +18,7 @@ use crate::facts::{Facts, ServiceFacts};
 use crate::inputs::OnConflict;
 use crate::strategy::{configuration, own_time};
 use crate::unfinished::before_the_unfinished;
-use crate::wanted::Wanted;
+use crate::wanted::{Wanted, image};
 use crate::words::goal;
 
 /// What will be done.
@@ -240,7 +240,9 @@ fn step(
         };
     }
     let is_by_name = match &target.want {
-        Want::Content { source, .. } | Want::Promoted { source, .. } => matches!(source, Source::Existing(_)),
+        Want::Content { source, .. } | Want::Prepared { source, .. } | Want::Promoted { source, .. } => {
+            matches!(source, Source::Existing(_))
+        }
         Want::Earlier | Want::Running => true,
     };
     let is_same = match is_by_name {
@@ -267,7 +269,9 @@ fn step(
 /// The making of a service that does not exist.
 fn creation(config: &Config, target: &Target, definition: Value) -> Result<Change, Failure> {
     let variables = match &target.want {
-        Want::Content { variables, .. } | Want::Promoted { variables, .. } => variables.clone(),
+        Want::Content { variables, .. } | Want::Prepared { variables, .. } | Want::Promoted { variables, .. } => {
+            variables.clone()
+        }
         Want::Earlier | Want::Running => {
             return Err(Failure::input("there is no such service, and nothing to make it from"));
         }
@@ -314,12 +318,7 @@ fn commit(config: &Config, target: &Target, facts: &Facts) -> Option<CommitSha> 
 
 /// The digest of the image in the container that is delivered.
 fn digest(definition: &Value, target: &Target) -> Option<Digest> {
-    let containers = definition["containerDefinitions"].as_array()?;
-    let container = match &target.container {
-        Some(name) => containers.iter().find(|container| container["name"] == name.as_str()),
-        None => containers.first(),
-    };
-    container?["image"].as_str()?.split_once('@')?.1.parse().ok()
+    image(definition, target)?.split_once('@')?.1.parse().ok()
 }
 
 /// The services whose task definition refers to a secret. None is a mistake in its name.

@@ -13,6 +13,9 @@ use crate::facts::{Facts, ServiceFacts, image_source};
 /// What every service is to run, or why that cannot be said.
 pub(crate) type Wanted = BTreeMap<ServiceKey, Result<Value, Failure>>;
 
+/// What stands for an image where none is known: Docker's own word for none, which no registry is asked for.
+const NO_IMAGE: &str = "scratch";
+
 /// Fills in every task definition.
 pub(crate) fn render(config: &Config, facts: &Facts) -> Wanted {
     let rendered = config.targets().filter_map(|target| {
@@ -26,6 +29,16 @@ pub(crate) fn render(config: &Config, facts: &Facts) -> Wanted {
 pub(crate) fn to_check(wanted: &Wanted) -> Vec<(ServiceKey, Value)> {
     let known = wanted.iter().filter_map(|(key, definition)| Some((key, definition.as_ref().ok()?)));
     known.map(|(key, definition)| (key.clone(), registrable(definition.clone()))).collect()
+}
+
+/// The image in the container that is delivered.
+pub(crate) fn image<'a>(definition: &'a Value, target: &Target) -> Option<&'a str> {
+    let containers = definition["containerDefinitions"].as_array()?;
+    let container = match &target.container {
+        Some(name) => containers.iter().find(|container| container["name"] == name.as_str()),
+        None => containers.first(),
+    };
+    container?["image"].as_str()
 }
 
 fn definition(target: &Target, facts: &ServiceFacts, all: &Facts) -> Result<Value, Failure> {
@@ -45,6 +58,11 @@ fn definition(target: &Target, facts: &ServiceFacts, all: &Facts) -> Result<Valu
         Want::Content { source, image, variables } => {
             let image = image.reference(&facts.image)?;
             fill_in(target, source, facts, running, image.as_deref(), variables)
+        }
+        Want::Prepared { source, variables } => {
+            let stand_in = image(running, target).unwrap_or(NO_IMAGE);
+            let image = matches!(source, Source::File(_)).then_some(stand_in);
+            fill_in(target, source, facts, running, image, variables)
         }
         Want::Promoted { source, variables, .. } => {
             let placed = release.and_then(|release| Some((release, release.services.get(&target.key)?)));

@@ -284,3 +284,48 @@ async fn an_unpushed_commit_is_told_with_what_to_do() {
     let ran = is_refused(&stage, &[("commit", &COMMIT.replace('0', "f"))]).await;
     assert_snapshot!(ran.annotations().join("\n"));
 }
+
+const PREFLIGHT: (&str, &str) = ("operation", "preflight");
+
+/// An environment whose first delivery is to come: the service is there, the commit's image is not.
+fn before_the_first_delivery() -> Stage {
+    let mut stage = shop("serves");
+    stage.set("GITHUB_SHA", "89abcdef0123456789abcdef0123456789abcdef");
+    stage.set("ACTIONS_ID_TOKEN_REQUEST_URL", "https://token.actions.githubusercontent.com/_oidc/token?api-version=2");
+    stage.set("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "bearer of the job");
+    stage.world.create_role("deliver");
+    stage
+}
+
+fn as_the_role(inputs: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    [&[PREFLIGHT, ("role-to-assume", "arn:aws:iam::111122223333:role/deliver")], inputs].concat()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_environment_is_ready_before_there_is_an_image() {
+    let stage = before_the_first_delivery();
+    let ran = deploy(&stage, &as_the_role(&[])).await;
+    ends(&ran, "unchanged", 0);
+    assert_eq!(written(&stage), [""; 0], "a preflight writes nothing");
+    assert_snapshot!(told(&ran));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preflight_tells_all_that_is_missing_and_what_the_role_may_not_do() {
+    let stage = before_the_first_delivery();
+    stage.world.deny("deliver", "ecs:UpdateService", "*");
+    stage.world.deny("deliver", "ssm:PutParameter", "*/lock");
+    file(&stage, |definition| {
+        definition["containerDefinitions"][0]["secrets"] = secrets(&[("DATABASE_URL", "/shop/auth/database-url")]);
+    });
+    let ran = is_refused(&stage, &as_the_role(&[])).await;
+    assert_snapshot!(ran.annotations().join("\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preflight_without_a_role_cannot_tell_what_it_may_do_and_says_so() {
+    let stage = shop("serves");
+    let ran = deploy(&stage, &[PREFLIGHT]).await;
+    ends(&ran, "unchanged", 0);
+    assert_snapshot!(ran.annotations().join("\n"));
+}

@@ -4,6 +4,7 @@
 
 #![expect(clippy::expect_used, reason = "a test's furniture has nobody to tell but the test")]
 
+mod github;
 pub mod images;
 mod line;
 mod permissions;
@@ -175,6 +176,7 @@ impl Stage {
         let asked = self.world.calls().len();
         let exit_code = common::perform(action, &edges, run).await;
         permissions::check(action, &self.world, asked);
+        github::note(&self.world, asked);
         step.ran(exit_code)
     }
 
@@ -192,6 +194,7 @@ impl Stage {
         let asked = self.world.calls().len();
         let exit_code = common::perform_post(action, &self.between(variables, &stop, &step.page), post).await;
         permissions::check(action, &self.world, asked);
+        github::note(&self.world, asked);
         step.ran(exit_code)
     }
 

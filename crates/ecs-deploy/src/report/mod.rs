@@ -36,6 +36,30 @@ pub(crate) fn planned(config: &Config, plan: &Plan) -> Report {
     }
 }
 
+/// The report of a preflight that nothing speaks against.
+pub(crate) fn ready(config: &Config, plan: &Plan) -> Report {
+    let result = "unchanged";
+    let remarks = plan.remarks.iter().map(|remark| format!("- {}\n", prose(remark)));
+    let of_services = plan.changes().flat_map(|change| {
+        let line = |remark: &String| format!("- {}: {}\n", code(change.key.as_str()), prose(remark));
+        change.remarks.iter().map(line)
+    });
+    let remarks: String = remarks.chain(of_services).collect();
+    let services: Vec<String> = plan.changes().map(|change| code(change.key.as_str())).collect();
+    Report {
+        result,
+        verdict: Verdict::Good,
+        outputs: vec![("services", words(plan, |_| result))],
+        json: json!({ "result": result, "operation": config.operation.name(), "environment": config.environment, "cluster": config.cluster }),
+        summary: format!(
+            "### ✅ {}: ready\n\n{}\n\nNothing that was looked at speaks against a deployment of {}. Nothing was changed, and no image of the commit was looked for.\n\n{remarks}",
+            ACTION.name,
+            about(config, None),
+            services.join(", "),
+        ),
+    }
+}
+
 /// The report of a run that found everything as it should be.
 pub(crate) fn unchanged(config: &Config, plan: &Plan) -> Report {
     let runs = plan.changes().filter_map(|change| Some((change.key.to_string(), json!(change.from.as_ref()?))));
