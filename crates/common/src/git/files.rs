@@ -20,7 +20,7 @@ use crate::names::CommitSha;
 const DEEPEST: usize = 2048;
 
 /// How many bytes each reader keeps: a pack tells most contents by what differs from another.
-const KEPT: usize = 8 * 1024 * 1024;
+const KEPT: usize = 2 * 1024 * 1024;
 
 /// One path that differs between two commits. A renamed file is two of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
