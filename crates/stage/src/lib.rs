@@ -7,6 +7,9 @@
 pub mod images;
 mod line;
 mod permissions;
+mod repository;
+
+pub use repository::{commit, git};
 
 use std::collections::BTreeMap;
 use std::fs;
