@@ -1,11 +1,8 @@
 //! A monorepo on the stage: two services, a site, two shared libraries; in a real git repository whose commits are the same
 //! on every machine.
 
-#![expect(clippy::disallowed_methods, reason = "the repository is made by git itself")]
-
-use std::process::Command;
-
 use stage::{Ran, Stage};
+pub(crate) use stage::{commit, git};
 
 pub(crate) const DELIVERY: &str = r#"name = "shop"
 
@@ -70,7 +67,6 @@ pub(crate) const FILES: [(&str, &str); 17] = [
 /// A stage whose workspace is a git repository with these files in its first commit.
 pub(crate) fn repository(files: &[(&str, &str)]) -> Stage {
     let mut stage = Stage::new();
-    git(&stage, &["init", "--quiet", "--initial-branch=main"]);
     event(&mut stage, "workflow_dispatch", "{}");
     commit(&mut stage, files);
     stage
@@ -81,49 +77,12 @@ pub(crate) fn shop() -> Stage {
     repository(&FILES)
 }
 
-/// Writes files, commits everything, and makes the commit the event's. Answers the commit.
-pub(crate) fn commit(stage: &mut Stage, files: &[(&str, &str)]) -> String {
-    for (path, text) in files {
-        stage.file(path, text);
-    }
-    git(stage, &["add", "--all"]);
-    git(stage, &["commit", "--quiet", "--allow-empty", "--message", "change"]);
-    let commit = git(stage, &["rev-parse", "HEAD"]);
-    stage.set("GITHUB_SHA", &commit);
-    commit
-}
-
 /// Sets the event and its payload.
 pub(crate) fn event(stage: &mut Stage, name: &str, payload: &str) {
     let path = stage.workspace().with_file_name("event.json");
     std::fs::write(&path, payload).unwrap();
     stage.set("GITHUB_EVENT_NAME", name);
     stage.set("GITHUB_EVENT_PATH", &path.display().to_string());
-}
-
-/// Runs git in the workspace, with nobody's settings and at no time of day.
-pub(crate) fn git(stage: &Stage, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "commit.gpgSign=false"])
-        .args(arguments)
-        .current_dir(stage.workspace())
-        .env_clear()
-        .env("PATH", std::env::var("PATH").unwrap())
-        .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_SYSTEM", "/dev/null")])
-        .envs([
-            ("GIT_AUTHOR_NAME", "Someone"),
-            ("GIT_AUTHOR_EMAIL", "someone@example.com"),
-            ("GIT_AUTHOR_DATE", "1700000000 +0000"),
-        ])
-        .envs([
-            ("GIT_COMMITTER_NAME", "Someone"),
-            ("GIT_COMMITTER_EMAIL", "someone@example.com"),
-            ("GIT_COMMITTER_DATE", "1700000000 +0000"),
-        ])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// Runs the action.

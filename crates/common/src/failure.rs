@@ -123,6 +123,14 @@ impl Failure {
         Some(Self::message(kind, format!("{} problems:\n{}", lines.len(), lines.join("\n"))))
     }
 
+    /// What every one of these came to, or all their failures as one.
+    pub fn collect<T, C: FromIterator<T>>(results: impl IntoIterator<Item = Result<T, Self>>) -> Result<C, Self> {
+        let mut failures = Vec::new();
+        let values = results.into_iter().filter_map(|result| result.map_err(|failure| failures.push(failure)).ok());
+        let values = values.collect();
+        Self::all(failures).map_or(Ok(values), Err)
+    }
+
     fn message(kind: Kind, message: impl fmt::Display) -> Self {
         Self { kind, error: anyhow::anyhow!("{message}"), hint: None }
     }
@@ -155,6 +163,13 @@ mod tests {
         assert_eq!(all.unwrap().to_string(), "2 problems:\n- a is wrong (mend a)\n- b is wrong");
         assert_eq!(Failure::all([Failure::input("a is wrong").hint("mend a")]).unwrap().hint.unwrap(), "mend a");
         assert!(Failure::all([]).is_none());
+        let results = |texts: [&str; 3]| -> Result<Vec<u8>, Failure> {
+            Failure::collect(
+                texts.map(|text| text.parse::<u8>().map_err(|_| Failure::input(format!("`{text}` is none")))),
+            )
+        };
+        assert_eq!(results(["1", "2", "3"]).unwrap(), [1, 2, 3]);
+        assert_eq!(results(["1", "x", "y"]).unwrap_err().to_string(), "2 problems:\n- `x` is none\n- `y` is none");
     }
 
     #[test]

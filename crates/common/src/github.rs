@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-pub use self::deployments::{Deployment, DeploymentState, DeploymentStatus, NewDeployment};
+pub use self::deployments::{Deployment, DeploymentState, DeploymentStatus, NewDeployment, environment_of};
 pub use self::runs::{Run, Runs};
 
 use crate::failure::Failure;

@@ -4,7 +4,7 @@
 use common::aws::{Aws, Service};
 use common::edges::Edges;
 use common::failure::Failure;
-use common::github::{DeploymentState, DeploymentStatus, GitHub, Refused};
+use common::github::{DeploymentState, DeploymentStatus, GitHub, Refused, environment_of};
 use common::inputs;
 use common::ledger::{DEPLOYING, Entry, Ledger, Placed};
 use common::lock::Lock;
@@ -58,7 +58,7 @@ async fn close(
             Some(id) => Some(id),
             // The run was cut off before it heard of it.
             None => {
-                let known = github.deployments(&format!("{environment}/{}", announced.service)).await?;
+                let known = github.deployments(&environment_of(environment, &announced.service)).await?;
                 known.into_iter().find(|known| known.payload == state::mark(edges)).map(|known| known.id)
             }
         };

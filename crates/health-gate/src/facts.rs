@@ -7,6 +7,7 @@ use common::aws::{Aws, LoadBalancer, Service};
 use common::failure::Failure;
 use common::image::FoundImage;
 
+use crate::alarms::Selector;
 use crate::config::{Config, Target, Wanted};
 use crate::metric::Preset;
 
@@ -24,8 +25,8 @@ pub(crate) struct ServiceFacts {
     pub(crate) service: Option<Service>,
     /// The image behind the commit's tag.
     pub(crate) image: FoundImage,
-    /// The alarms that were asked for and are there.
-    pub(crate) alarms: BTreeSet<String>,
+    /// The names of the alarms that are there of those that were asked for.
+    pub(crate) alarms: Vec<(Selector, BTreeSet<String>)>,
     /// The dimensions of its load balancer's metrics, where these are asked for: `app/<name>/<id>`, `targetgroup/<name>/<id>`.
     pub(crate) load_balancer: Option<(String, String)>,
 }
@@ -46,7 +47,7 @@ impl Facts {
                 Some(balancer) if asks_its_load_balancer(target) => dimensions(balancer, aws).await?,
                 _ => None,
             };
-            let alarms = alarms(target, aws).await?;
+            let alarms = Selector::find(&target.alarms, aws).await?;
             services.insert(target.name.clone(), ServiceFacts { service, image, alarms, load_balancer });
         }
         Ok(Self { services })
@@ -74,19 +75,4 @@ async fn dimensions(balancer: &LoadBalancer, aws: &Aws) -> Result<Option<(String
     let after = |arn: &str, mark: &str| arn.split_once(mark).map(|(_, name)| name.to_owned());
     let group = after(group, ":targetgroup/").map(|name| format!("targetgroup/{name}"));
     Ok(balancer.and_then(|arn| after(&arn, ":loadbalancer/")).zip(group))
-}
-
-/// The alarms by the names that were asked for, and those that begin so.
-async fn alarms(target: &Target, aws: &Aws) -> Result<BTreeSet<String>, Failure> {
-    let (prefixes, names): (Vec<&String>, Vec<&String>) = target.alarms.iter().partition(|name| name.ends_with('*'));
-    let mut found = BTreeSet::new();
-    if !names.is_empty() {
-        let names = names.into_iter().cloned().collect();
-        found.extend(aws.cloudwatch.describe_alarms(&names).await?.into_iter().map(|alarm| alarm.name));
-    }
-    for prefix in prefixes {
-        let alarms = aws.cloudwatch.describe_alarms_that_begin(prefix.trim_end_matches('*')).await?;
-        found.extend(alarms.into_iter().map(|alarm| alarm.name));
-    }
-    Ok(found)
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Args, Parser};
 use common::delivery::Addresses;
 use common::duration;
 use common::inputs::{CommonInputs, List, boolean};
@@ -22,6 +22,26 @@ pub struct Inputs {
     /// The ECS cluster. Blank: the environment's.
     #[arg(long)]
     pub cluster: Option<ClusterName>,
+    /// What is said of services here, and not in the delivery file.
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// What fails the step: `fail`, unhealthy and undecided services alone; `warn`, degraded ones too.
+    #[arg(long, value_parser = ["fail", "warn"], default_value = "fail")]
+    pub fail_on: String,
+    /// What to do about an unhealthy service: `report` it, or `rollback`: have ECS take back its deployment if that is still on its way. One that has arrived is ecs-deploy's to roll back: the output `rollback` tells.
+    #[arg(long, value_parser = ["report", "rollback"], default_value = "report")]
+    pub on_unhealthy: String,
+    /// Answer the lifecycle hook that a service's deployment waits at: continue when it is healthy, roll back when it is unhealthy.
+    #[arg(long, action = clap::ArgAction::Set, value_parser = boolean, default_value = "false")]
+    pub answer_pause: bool,
+    /// Make the verdict, with the first reason for it, the newest status of the service's deployment on GitHub, which ecs-deploy made.
+    #[arg(long, action = clap::ArgAction::Set, value_parser = boolean, default_value = "false")]
+    pub deployment_status: bool,
+}
+
+/// What is to hold of services, where it is said here and not in the delivery file.
+#[derive(Debug, Args)]
+pub struct Overrides {
     /// The one ECS service to watch, for use without a delivery file, or another name for the one in `services`.
     #[arg(long)]
     pub service: Option<ServiceName>,
@@ -79,7 +99,7 @@ pub struct Inputs {
     /// How long after the deployment metrics begin to count, with a unit. Blank: the delivery file's, else `1m`.
     #[arg(long, value_parser = duration::parse)]
     pub settle: Option<Duration>,
-    /// The CloudWatch alarms that must not be in ALARM, one a line or separated by commas; `shop-*` for all that begin so. Blank: the delivery file's.
+    /// The CloudWatch alarms that must not be in ALARM, one a line or separated by commas; `shop-*` for all that begin so, `tag:service=auth` for all with this tag. Blank: the delivery file's.
     #[arg(long)]
     pub alarms: Option<List<String>>,
     /// What is measured, one preset a line, with other limits if need be: `alb-response-time`, `ecs-cpu warn 60 fail 80`, `alb-errors fail 5, 2 of 3 points`. Blank: the delivery file's.
@@ -94,15 +114,26 @@ pub struct Inputs {
     /// Checks, one a line, that are shown and never counted. Blank: the delivery file's.
     #[arg(long)]
     pub observe: Option<Lines>,
-    /// What fails the step: `fail`, unhealthy and undecided services alone; `warn`, degraded ones too.
-    #[arg(long, value_parser = ["fail", "warn"], default_value = "fail")]
-    pub fail_on: String,
-    /// What to do about an unhealthy service: `report` it, or `rollback`: have ECS take back its deployment if that is still on its way. One that has arrived is ecs-deploy's to roll back: the output `rollback` tells.
-    #[arg(long, value_parser = ["report", "rollback"], default_value = "report")]
-    pub on_unhealthy: String,
-    /// Answer the lifecycle hook that a service's deployment waits at: continue when it is healthy, roll back when it is unhealthy.
-    #[arg(long, action = clap::ArgAction::Set, value_parser = boolean, default_value = "false")]
-    pub answer_pause: bool,
+}
+
+impl Overrides {
+    /// An input that was given and speaks of one service.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("service", self.service.is_some()),
+            ("deployment", self.deployment.is_some()),
+            ("url", self.url.is_some()),
+            ("expect", self.expect.is_some()),
+            ("smoke", self.smoke.is_some()),
+            ("smoke-command", self.smoke_command.is_some()),
+        ];
+        given.into_iter().find_map(|(input, is_given)| is_given.then_some(input))
+    }
+
+    /// The task definition that a service is to run, where somebody says so.
+    pub(crate) fn task_definition(&self, service: &str) -> Option<String> {
+        self.task_definitions.as_ref()?.0.get(service)?.clone()
+    }
 }
 
 impl AsRef<CommonInputs> for Inputs {
@@ -125,7 +156,7 @@ impl FromStr for Lines {
 
 /// Task definitions, `family:revision`, by service; where ecs-deploy tells of none, there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskDefinitions(pub(crate) BTreeMap<String, Option<String>>);
+pub struct TaskDefinitions(BTreeMap<String, Option<String>>);
 
 impl FromStr for TaskDefinitions {
     type Err = String;

@@ -21,6 +21,7 @@ mod smoke;
 mod sparkline;
 mod state;
 mod tally;
+mod words;
 
 use common::edges::Edges;
 use common::failure::Failure;
@@ -50,6 +51,7 @@ pub const ACTION: Action = Action {
     permissions: &[
         ("contents: read", "to check out delivery.toml"),
         ("id-token: write", "for `role-to-assume`"),
+        ("deployments: write", "only for `deployment-status`"),
         ("pull-requests: write", "only for the comment on a pull request"),
     ],
     iam: &[
@@ -75,6 +77,7 @@ pub const ACTION: Action = Action {
         ("elasticloadbalancing:DescribeTargetHealth", "to see whether the load balancer finds the tasks healthy"),
         ("elasticloadbalancing:DescribeTargetGroups", "only for the metrics of a load balancer: to know its name"),
         ("cloudwatch:DescribeAlarms", "only for `alarms`"),
+        ("tag:GetResources", "only for `alarms` by tag: to find them"),
         ("cloudwatch:GetMetricData", "only for `metrics`"),
     ],
     post: false,

@@ -1,5 +1,6 @@
 //! What will be checked. Pure: everything that can be refused is refused here, all at once, before anything is watched.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -56,18 +57,14 @@ impl Gate {
 
 /// Decides what to check. Everything that stands in the way is told at once.
 pub(crate) fn plan(config: &Config, mut facts: Facts, now: Timestamp) -> Result<Plan, Failure> {
-    let (mut gates, mut refusals) = (Vec::new(), Vec::new());
-    for target in &config.targets {
+    let gate = |target: &Target| {
         let gate = match (&config.cluster, &target.service) {
             (Some(cluster), Some(_)) => of_service(cluster, config, target, facts.services.remove(&target.name), now),
             _ => gate(config, target, Surroundings::default(), None),
         };
-        match gate {
-            Ok(gate) => gates.push(gate),
-            Err(refusal) => refusals.push(refusal.context(format!("service `{}`", target.name))),
-        }
-    }
-    Failure::all(refusals).map_or(Ok(Plan { gates }), Err)
+        gate.map_err(|refusal| refusal.context(format!("service `{}`", target.name)))
+    };
+    Ok(Plan { gates: Failure::collect(config.targets.iter().map(gate))? })
 }
 
 fn of_service(
@@ -85,14 +82,11 @@ fn of_service(
         return Err(Failure::input(format!("there is no active ECS service `{name}` in cluster `{cluster}`"))
             .hint("check `service`, `cluster` and the region: names are case-sensitive"));
     };
-    let is_there = |name: &&String| match name.strip_suffix('*') {
-        Some(prefix) => alarms.iter().any(|alarm| alarm.starts_with(prefix)),
-        None => alarms.contains(*name),
-    };
-    if let Some(missing) = target.alarms.iter().find(|name| !is_there(name)) {
-        return Err(Failure::input(format!("there is no CloudWatch alarm `{missing}`"))
-            .hint("check `alarms` and the region: names are case-sensitive"));
+    if let Some((missing, _)) = alarms.iter().find(|(_, found)| found.is_empty()) {
+        return Err(Failure::input(format!("there is no CloudWatch alarm {missing}"))
+            .hint("check `alarms` and the region: names and tags are case-sensitive"));
     }
+    let alarms: BTreeSet<String> = alarms.into_iter().flat_map(|(_, found)| found).collect();
     let deployed = service.primary().and_then(|primary| primary.created_at);
     let surroundings = Surroundings { cluster: cluster.to_string(), service: name.to_string(), load_balancer };
     let smoke = target.smoke.as_ref().map(|smoke| smoke_task(cluster, &service, smoke));

@@ -172,3 +172,61 @@ fn sample(condition: &Condition, answer: &Answer) -> Sample {
     let evaluation = condition.evaluate(answer);
     if evaluation.holds { Sample::Good(evaluation.observed) } else { Sample::Bad(evaluation.observed) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probe() -> Probe {
+        Probe {
+            url: Uri::from_static("https://shop.example.com/health"),
+            method: Method::GET,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            conditions: vec!["status == 200".parse().unwrap(), "json(/version) == 'new'".parse().unwrap()],
+            limit: Duration::from_secs(5),
+            addresses: Addresses::All,
+            distinct: Some(Distinct { count: 3, by: "json(/task)".parse().unwrap() }),
+            is_smoke: false,
+        }
+    }
+
+    /// What each address answered: the status, the version and the task, in so many milliseconds; `None` is no answer in time.
+    fn asked(answers: [Option<(u16, &str, &str, u64)>; 3]) -> Asked {
+        let probe = probe();
+        let answers = answers.map(|answer| {
+            let (status, version, task, milliseconds) = answer.ok_or(Unanswered::TimedOut(probe.limit))?;
+            Ok(Answer {
+                status,
+                headers: HeaderMap::new(),
+                body: format!(r#"{{"version": "{version}", "task": "{task}"}}"#),
+                latency: Duration::from_millis(milliseconds),
+                certificate: None,
+            })
+        });
+        let addresses = (1..).map(|last| IpAddr::from([192, 0, 2, last]));
+        probe.of_all(addresses.zip(answers.map(|answer| probe.judge(answer))).collect())
+    }
+
+    #[test]
+    fn where_all_addresses_are_asked_the_worst_of_them_decides() {
+        let good = |task| Some((200, "new", task, 20));
+        let all = asked([good("a"), Some((200, "new", "b", 70)), good("c")]);
+        let at_all = |observed: &str| Sample::Good(format!("{observed} at 3 addresses"));
+        assert_eq!(all.samples, [at_all("200"), at_all("'new'")]);
+        assert_eq!(all.latency, Some(Duration::from_millis(70)), "the slowest");
+        assert_eq!(all.instances, ["a", "b", "c"].map(|task| (format!("'{task}'"), true)));
+
+        let old = asked([good("a"), Some((200, "old", "b", 20)), good("c")]);
+        let at = |address: &str, observed: &str| Sample::Bad(format!("{observed} at {address}, one of 3 addresses"));
+        assert_eq!(old.samples, [at_all("200"), at("192.0.2.2", "'old'")]);
+        assert_eq!(old.instances[1], ("'b'".to_owned(), false));
+
+        let silent = asked([good("a"), good("b"), None]);
+        assert_eq!(
+            silent.samples,
+            [at("192.0.2.3", "no answer within 5.0 s"), at("192.0.2.3", "no answer within 5.0 s")]
+        );
+        assert_eq!(silent.instances.len(), 2);
+    }
+}

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use common::duration::human;
-use common::failure::Kind;
 use common::markdown::{block, code, escape, prose, table};
 use common::report::{Report, Verdict as Answer};
 use serde_json::{Map, Value, json};
@@ -11,11 +10,12 @@ use serde_json::{Map, Value, json};
 use crate::ACTION;
 use crate::check::Check;
 use crate::config::Config;
-use crate::effects::{GateOutcome, Outcome, RolledBack};
-use crate::pause::{Answered, Pause, Reply};
+use crate::effects::{GateOutcome, Outcome};
+use crate::pause::Answered;
 use crate::plan::Plan;
 use crate::sparkline;
 use crate::tally::{Tally, Verdict};
+use crate::words::{explain, of_the_hook};
 
 /// The report of a dry run: nothing was watched.
 pub(crate) fn planned(config: &Config, plan: &Plan) -> Report {
@@ -79,112 +79,6 @@ fn answer(config: &Config, gate: &GateOutcome) -> Answer {
 /// Whether a service is as it was asked for, and so was what was to be done about it.
 fn is_good(gate: &GateOutcome) -> bool {
     gate.verdict <= Verdict::Warn && !gate.is_cancelled && !matches!(gate.answered, Answered::Failed(..))
-}
-
-/// Why a service did not pass, or its hook was not answered, and what to do about it.
-fn explain(config: &Config, gate: &GateOutcome) -> (String, String) {
-    let (name, result) = (&gate.gate.name, gate.verdict.result());
-    let why = match gate.verdict {
-        _ if gate.is_cancelled => format!("`{name}`: cancelled before it was decided"),
-        Verdict::Pass => format!("`{name}` is {result}"),
-        Verdict::Warn | Verdict::NoData | Verdict::Error | Verdict::Fail => {
-            format!("`{name}` is {result}: {}", findings(gate))
-        }
-    };
-    let why =
-        [Some(why), of_the_hook(gate), of_the_rollback(gate)].into_iter().flatten().collect::<Vec<_>>().join(". ");
-    (why, next_step(config, gate))
-}
-
-fn next_step(config: &Config, gate: &GateOutcome) -> String {
-    match (&gate.answered, gate.verdict) {
-        (Answered::Failed(_, failure), _) => {
-            failure.hint.clone().unwrap_or_else(|| "run the action again while the hook still waits".to_owned())
-        }
-        _ if gate.is_cancelled => "run the action again: a gate that has not seen enough opens for nobody".to_owned(),
-        (Answered::Given(Reply::Rollback), _) => {
-            "ECS puts back what ran before: mend the cause, which the service's log and events tell, and deploy again".to_owned()
-        }
-        (_, Verdict::Pass) => "nothing is to be done".to_owned(),
-        (_, Verdict::Warn) => {
-            "look at what is not as it should be; the step fails for it only with `fail-on: warn`".to_owned()
-        }
-        (_, Verdict::Fail) if matches!(gate.rolled_back, RolledBack::Requested) => {
-            "mend the cause, which the service's log and events tell, and deploy again".to_owned()
-        }
-        (_, Verdict::Fail) if matches!(gate.rolled_back, RolledBack::Arrived | RolledBack::Failed(_)) => {
-            "run ecs-deploy with `operation: rollback`: the output `rollback` is `needed`".to_owned()
-        }
-        (_, Verdict::Fail) => {
-            "look at the service's log and events; to put back what ran before, deploy the commit before".to_owned()
-        }
-        (_, Verdict::Error) => {
-            "check that the runner reaches what it could not look at: the URL, its DNS name and security groups, or the role's permissions".to_owned()
-        }
-        (_, Verdict::NoData) if gate.pause.as_ref().is_some_and(Pause::is_shared) => {
-            "the version before still answers: ask the new one at an address of its own (the input `url`: that of a test listener), give the input `timeout` more time, or answer the hook yourself".to_owned()
-        }
-        (_, Verdict::NoData) => {
-            format!("it was not decided within {}: look at the service, or give the input `timeout` more time", human(config.timeout))
-        }
-    }
-}
-
-/// What became of the hook that the deployment waits at.
-fn of_the_hook(gate: &GateOutcome) -> Option<String> {
-    let pause = gate.pause.as_ref()?;
-    let (hook, unless_answered) = (&pause.hook.id, pause.unless_answered());
-    Some(match &gate.answered {
-        Answered::Given(reply) => format!("Hook {hook} is answered with {reply}"),
-        Answered::Failed(reply, failure) if failure.kind == Kind::Refused => {
-            format!("Hook {hook} could not be answered with {reply}: {}", failure.error.root_cause())
-        }
-        Answered::Failed(reply, failure) => {
-            let why = failure.error.root_cause();
-            format!("Hook {hook} could not be answered with {reply}: {why}. {unless_answered}")
-        }
-        Answered::Nothing => format!("Hook {hook} is not answered: {unless_answered}"),
-    })
-}
-
-/// What became of the deployment that was to be taken back.
-fn of_the_rollback(gate: &GateOutcome) -> Option<String> {
-    match &gate.rolled_back {
-        RolledBack::Nothing => None,
-        RolledBack::Requested => Some("ECS takes the deployment back".to_owned()),
-        RolledBack::Arrived => Some("The deployment has arrived, and is not ECS's to take back".to_owned()),
-        RolledBack::Failed(failure) => {
-            Some(format!("The deployment is not taken back: {}", failure.error.root_cause()))
-        }
-    }
-}
-
-/// What was found where the verdict comes from. Checks that found the same share a sentence.
-fn findings(gate: &GateOutcome) -> String {
-    let mut found: Vec<(String, Vec<&Check>)> = Vec::new();
-    let weighed = |check: &Check, verdict: Verdict| check.importance.weigh(verdict) == Some(gate.verdict);
-    for (check, tally, _) in gate.checks().filter(|(check, _, verdict)| weighed(check, *verdict)) {
-        let observed = tally.in_short();
-        match found.iter_mut().find(|(known, _)| *known == observed) {
-            Some((_, checks)) => checks.push(check),
-            None => found.push((observed, vec![check])),
-        }
-    }
-    let sentences = found.iter().map(|(observed, checks)| match checks.as_slice() {
-        [check] => format!("{}: {observed}, expected {}", check.subject, check.expected),
-        checks => {
-            let subjects: Vec<&str> = checks.iter().map(|check| check.subject.as_str()).collect();
-            format!("{}: {observed}", subjects.join(", "))
-        }
-    });
-    let smoked = gate.smoked.iter().filter(|smoked| smoked.verdict == gate.verdict);
-    let smoked = smoked.map(|smoked| format!("the smoke test: {}", smoked.observed));
-    let sentences: Vec<String> = sentences.chain(smoked).collect();
-    match sentences.is_empty() {
-        // Everything held, and not for long enough.
-        true => format!("everything held, and not for {}", human(gate.gate.bake)),
-        false => sentences.join("; "),
-    }
 }
 
 fn summary(config: &Config, outcome: &Outcome, result: &str) -> String {
@@ -289,5 +183,5 @@ fn as_json(gate: &GateOutcome) -> Value {
 }
 
 fn in_environment(config: &Config) -> String {
-    config.environment.as_ref().map(|name| format!(" in {}", escape(name))).unwrap_or_default()
+    config.environment.as_ref().map(|name| format!(" in {}", escape(name.as_str()))).unwrap_or_default()
 }

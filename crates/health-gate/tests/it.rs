@@ -1,5 +1,9 @@
 //! Gates on a simulated account, with time paused: what a person and the next job get to see.
 
+#![expect(clippy::expect_used, reason = "a test's furniture has nobody to tell but the test")]
+
+mod announced;
+mod metrics;
 mod pauses;
 mod platform;
 
@@ -121,6 +125,15 @@ async fn watch_auth(stage: &Stage) -> Ran {
 
 fn ending(ran: &Ran) -> (u8, &str, &str) {
     (ran.exit_code, ran.output("result"), ran.output("verdicts"))
+}
+
+/// What the output `json` says of a check of `auth`: its verdict and what was seen.
+fn check(ran: &Ran, name: &str) -> (String, String) {
+    let report: Value = serde_json::from_str(ran.output("json")).expect("JSON");
+    let checks = report["services"][0]["checks"].as_array().cloned().unwrap_or_default();
+    let found = checks.into_iter().find(|check| check["check"] == name).unwrap_or_default();
+    let text = |member: &str| found[member].as_str().unwrap_or_default().to_owned();
+    (text("verdict"), text("observed"))
 }
 
 /// Waits until the service was asked.
@@ -295,6 +308,7 @@ async fn bad_input_says_what_to_do() {
         (nothing, &[("services", "web"), ("expect", "status == 200")]),
         (nothing, &[("url", "https://shop.example.com")]),
         (no_delivery, &[("url", "https://shop.example.com"), ("answer-pause", "true")]),
+        (no_delivery, &[("cluster", "shop"), ("service", "auth"), ("deployment-status", "true")]),
         (nothing, &[("services", "auth"), ("service", "authentication")]),
         (nothing, &[("services", "auth"), ("commit", "ffffffffffffffffffffffffffffffffffffffff")]),
         (nothing, &[("services", "[]")]),

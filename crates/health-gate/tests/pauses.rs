@@ -85,8 +85,14 @@ async fn somebody_continues(stage: &Stage) {
 #[tokio::test(start_paused = true)]
 async fn one_that_is_healthy_is_continued() {
     let stage = paused_with_all_traffic().await;
-    let ran = gate(&stage, &[]).await;
+    announced::deployed(&stage, "production/auth", COMMIT).await;
+    let ran = gate(&stage, &[("deployment-status", "true"), ("github-token", "ghs_token")]).await;
     assert_eq!(ending(&ran), (0, "healthy", r#"{"auth":"healthy"}"#), "{}", ran.log);
+    assert!(
+        announced::shown(&stage)[0].contains("in_progress: healthy: "),
+        "it goes on: {:?}",
+        announced::shown(&stage)
+    );
     assert_eq!((answers(&stage), told(&ran)["answered"].as_str()), (vec![json!("CONTINUE")], Some("continue")));
     assert_snapshot!(stable(&ran.log));
     assert_snapshot!(stable(&ran.summary));

@@ -1,20 +1,9 @@
-//! What AWS tells of a service: whose deployment it is, tasks that crash, alarms, metrics; checks that count less; what is done about
+//! What AWS tells of a service: whose deployment it is, tasks that crash, alarms; checks that count less; what is done about
 //! an unhealthy one.
-
-#![expect(clippy::expect_used, reason = "a test's furniture has nobody to tell but the test")]
 
 use common::aws::Place;
 
 use super::*;
-
-/// What the output `json` says of a check of `auth`: its verdict and what was seen.
-fn check(ran: &Ran, name: &str) -> (String, String) {
-    let report: Value = serde_json::from_str(ran.output("json")).expect("JSON");
-    let checks = report["services"][0]["checks"].as_array().cloned().unwrap_or_default();
-    let found = checks.into_iter().find(|check| check["check"] == name).unwrap_or_default();
-    let text = |member: &str| found[member].as_str().unwrap_or_default().to_owned();
-    (text("verdict"), text("observed"))
-}
 
 /// The id of the deployment that `auth` runs by.
 async fn deployment(stage: &Stage) -> String {
@@ -22,17 +11,6 @@ async fn deployment(stage: &Stage) -> String {
     let (cluster, service) = ("shop".parse().expect("a name"), "auth".parse().expect("a name"));
     let services = aws.ecs.describe_services(&cluster, &[&service]).await.expect("an answer");
     services[0].primary().expect("a deployment").id.clone()
-}
-
-/// The target group's metrics, minute by minute from now on.
-fn traffic(stage: &Stage, requests: f64, errors: Option<f64>, seconds: f64) {
-    let measure = |metric: &str, statistic: &str, value| {
-        stage.world.measure("AWS/ApplicationELB", metric, statistic, value, Duration::ZERO);
-    };
-    measure("RequestCount", "Sum", Some(requests));
-    measure("HTTPCode_Target_5XX_Count", "Sum", errors);
-    measure("TargetResponseTime", "p95", Some(seconds));
-    measure("TargetResponseTime", "Average", Some(seconds / 2.0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,84 +79,26 @@ async fn an_alarm_that_goes_off_is_the_end_and_one_that_was_on_before_is_told() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn metrics_are_judged_by_what_was_measured_after_the_deployment() {
-    let metrics = "alb-response-time\nalb-error-rate\necs-cpu";
-    let inputs = [("services", "auth"), ("metrics", metrics), ("interval", "30s"), ("timeout", "20m")];
-    for (errors, seconds, cpu, result) in [
-        (None, 0.2, 40.0, "healthy"),
-        (Some(2.0), 0.2, 40.0, "degraded"),
-        (Some(10.0), 0.2, 40.0, "unhealthy"),
-        (None, 4.0, 40.0, "unhealthy"),
-        (None, 0.2, 75.0, "degraded"),
-        (None, 0.2, 95.0, "unhealthy"),
-    ] {
-        let stage = stage();
-        traffic(&stage, 100.0, errors, seconds);
-        stage.world.measure("AWS/ECS", "CPUUtilization", "Average", Some(cpu), Duration::ZERO);
-        let ran = watch(&stage, &inputs).await;
-        assert_eq!(ending(&ran).1, result, "{errors:?} errors, {seconds} s, {cpu} %\n{}", ran.log);
-        if result == "healthy" {
-            assert_snapshot!(stable(&ran.summary));
-        }
+async fn alarms_may_be_meant_by_their_tag() {
+    let stage = stage();
+    for (name, service) in [("errors", "auth"), ("latency", "auth"), ("web-errors", "web")] {
+        stage.world.set_alarm(name, "OK");
+        stage.world.tag_alarm(name, "service", service);
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_before_the_deployment_is_not_blamed_on_it() {
-    let stage = stage();
-    // A fault that ends while the new version settles.
-    stage.world.measure("AWS/ECS", "CPUUtilization", "Average", Some(99.0), Duration::ZERO);
-    stage.world.measure("AWS/ECS", "CPUUtilization", "Average", Some(20.0), Duration::from_secs(60));
-    let ran = watch(&stage, &[("services", "auth"), ("metrics", "ecs-cpu"), ("settle", "2m")]).await;
-    assert_eq!(ending(&ran).1, "healthy", "{}", ran.log);
-}
-
-#[tokio::test(start_paused = true)]
-async fn no_traffic_is_no_health() {
-    let stage = stage();
-    let inputs = [("services", "auth"), ("metrics", "alb-error-rate"), ("timeout", "10m")];
+    stage.world.set_alarm("web-errors", "ALARM");
+    let inputs = [("services", "auth"), ("alarms", "tag:service=${SERVICE}")];
     let ran = watch(&stage, &inputs).await;
-    assert_eq!((ending(&ran).0, ending(&ran).1), (1, "undecided"), "{}", ran.log);
-    assert_eq!(check(&ran, "alb-error-rate"), ("no data".to_owned(), "no data".to_owned()));
-    traffic(&stage, 3.0, Some(1.0), 0.1);
+    assert_eq!(ending(&ran).1, "healthy", "another service's alarm is none of ours\n{}", ran.log);
+    assert_eq!((check(&ran, "alarm errors").0, check(&ran, "alarm latency").0), ("pass".into(), "pass".into()));
+    let asked = |stage: &Stage, name: &str| stage.world.calls().iter().filter(|call| call.name == name).count();
+    assert_eq!(asked(&stage, "tag:GetResources"), 1, "what has a tag is asked for once, its state at each look");
+    stage.world.set_alarm("latency", "ALARM");
     let ran = watch(&stage, &inputs).await;
-    assert_eq!(ending(&ran).1, "undecided", "one error of three requests says nothing: {}", ran.log);
-    // Who knows that there is no traffic says so.
-    let ran = watch(&stage, &[inputs[0], inputs[1], inputs[2], ("optional", "alb-error-rate")]).await;
-    assert_eq!((ending(&ran).0, ending(&ran).1), (0, "degraded"), "{}", ran.log);
-}
-
-#[tokio::test(start_paused = true)]
-async fn metrics_that_nobody_may_read_decide_nothing() {
-    let stage = stage();
-    stage.world.script("cloudwatch:GetMetricData", Fault::Denied, 100);
-    let ran = watch(&stage, &[("services", "auth"), ("metrics", "ecs-cpu")]).await;
-    assert_eq!((ending(&ran).0, ending(&ran).1), (1, "undecided"), "{}", ran.log);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_metric_of_ones_own_has_limits_of_its_own() {
-    let stage = stage();
-    let own = r#"
-[services.auth.health.metrics.connections]
-namespace = "AWS/RDS"
-metric = "DatabaseConnections"
-dimensions = { DBInstanceIdentifier = "shop-${ENVIRONMENT}" }
-statistic = "Maximum"
-warn = 80
-points = 1
-sustained = 1
-"#;
-    stage.file("delivery.toml", format!("{DELIVERY}{own}"));
-    for (connections, result) in [(50.0, "healthy"), (90.0, "degraded")] {
-        stage.world.measure("AWS/RDS", "DatabaseConnections", "Maximum", Some(connections), Duration::ZERO);
-        let ran = watch(&stage, &[("services", "auth")]).await;
-        assert_eq!(ending(&ran).1, result, "{}", ran.log);
-    }
-    let calls = stage.world.calls();
-    let asked = calls.iter().find(|call| call.name == "cloudwatch:GetMetricData").expect("a call");
-    let dimension = &asked.body["MetricDataQueries"][0]["MetricStat"]["Metric"]["Dimensions"][0];
-    assert_eq!(*dimension, json!({ "Name": "DBInstanceIdentifier", "Value": "shop-production" }));
+    assert_eq!(ending(&ran).1, "unhealthy", "{}", ran.log);
+    stage.world.script("tag:GetResources", Fault::Denied, 1);
+    let ran = watch(&stage, &inputs).await;
+    assert_eq!((ran.exit_code, ran.output("result")), (3, "undecided"), "{}", ran.log);
+    assert_snapshot!(ran.annotations().join("\n"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -208,6 +128,9 @@ async fn weights_that_make_no_sense_are_refused() {
         &[("services", "auth"), ("distinct", "3")],
         &[("services", "auth"), ("headers", "x-api-key abc")],
         &[("services", "auth"), ("alarms", "shop-*")],
+        &[("services", "auth"), ("alarms", "tag:service=auth")],
+        &[("services", "auth"), ("alarms", "tag:service, *")],
+        &[("services", "auth"), ("metrics", "ecs-cpu fail 60")],
     ] {
         let ran = watch(&stage, inputs).await;
         assert_eq!((ran.output("result"), ran.exit_code), ("undecided", 2), "{inputs:?}\n{}", ran.log);

@@ -5,6 +5,8 @@
 pub(crate) enum Class {
     /// The container ended with 0.
     Success,
+    /// Nothing is pending, as the tool's status command tells: no task was needed.
+    NothingPending,
     /// The container ended with another code.
     AppExit,
     /// The image could not be pulled.
@@ -66,6 +68,7 @@ impl Class {
     const fn meaning(self) -> (&'static str, &'static str, Database) {
         match self {
             Self::Success => ("success", "applied", Database::Migrated),
+            Self::NothingPending => ("nothing-pending", "skipped", Database::Untouched),
             Self::AppExit => ("app-exit", "failed", Database::Unfinished),
             Self::ImagePull => ("image-pull", "failed", Database::Untouched),
             Self::SecretFetch => ("secret-fetch", "failed", Database::Untouched),
@@ -96,7 +99,12 @@ impl Class {
         self.meaning().0
     }
 
-    /// `applied`, `failed` or `unknown`.
+    /// Whether the database is as it should be.
+    pub(crate) const fn is_good(self) -> bool {
+        matches!(self, Self::Success | Self::NothingPending)
+    }
+
+    /// `applied`, `skipped`, `failed` or `unknown`.
     pub(crate) const fn result(self) -> &'static str {
         self.meaning().1
     }
@@ -109,7 +117,7 @@ impl Class {
     /// The next step.
     pub(crate) const fn remedy(self) -> &'static str {
         match self {
-            Self::Success => "nothing is to be done",
+            Self::Success | Self::NothingPending => "nothing is to be done",
             Self::AppExit => "read the log's last lines in the job summary, mend the migration, and run again",
             Self::ImagePull => {
                 "check that the image was pushed for this platform, that the execution role may pull it, and that the subnets reach ECR (a NAT gateway, VPC endpoints, or `assign-public-ip: true`)"

@@ -60,6 +60,8 @@ pub(crate) struct Target {
     pub(crate) repository: Option<RepositoryName>,
     /// Empty is the task definition's own.
     pub(crate) command: Vec<String>,
+    /// What tells by its exit code that nothing is pending; empty is nothing.
+    pub(crate) status: Vec<String>,
     /// The folder of the migration files.
     pub(crate) sources: Option<RelativePath>,
     pub(crate) backup: Option<Wanted>,
@@ -93,6 +95,7 @@ impl Config {
             container,
             image,
             command,
+            status,
             subnets,
             security_groups,
             assign_public_ip,
@@ -110,7 +113,7 @@ impl Config {
         let scope = Scope::resolve(&common, edges)?;
         let image = image.map(ImageSource::given).transpose()?;
         let database = database(rds_instance, rds_cluster)?;
-        let overrides = Overrides { service, task_definition, container, image, command, backup, database };
+        let overrides = Overrides { service, task_definition, container, image, command, status, backup, database };
         let (targets, skipped) = targets(&scope, &overrides)?;
         Ok(Self {
             cluster: scope.cluster(cluster)?,
@@ -177,19 +180,21 @@ struct Overrides {
     container: Option<ContainerName>,
     image: Option<ImageSource>,
     command: Option<CommandLine>,
+    status: Option<CommandLine>,
     backup: Option<BackupWhen>,
     database: Option<DatabaseName>,
 }
 
 impl Overrides {
     fn given(&self) -> Option<&'static str> {
-        let Self { service, task_definition, container, image, command, backup: _, database } = self;
+        let Self { service, task_definition, container, image, command, status, backup: _, database } = self;
         let given = [
             ("service", service.is_some()),
             ("task-definition", task_definition.is_some()),
             ("container", container.is_some()),
             ("image", image.is_some()),
             ("command", command.is_some()),
+            ("status", status.is_some()),
             (
                 if matches!(database, Some(DatabaseName::Cluster(_))) { "rds-cluster" } else { "rds-instance" },
                 database.is_some(),
@@ -247,6 +252,10 @@ fn target(scope: &Scope, key: &ServiceKey, overrides: &Overrides) -> Result<Opti
         repository: declared.map(|declared| declared.repository.clone()),
         image,
         command,
+        status: match (&overrides.status, migration) {
+            (Some(CommandLine(status)), _) => status.clone(),
+            (None, migration) => migration.map(|migration| migration.status.clone()).unwrap_or_default(),
+        },
         sources: migration.and_then(|migration| migration.sources.clone()),
         backup,
         variables,

@@ -36,6 +36,9 @@ pub struct Inputs {
     /// The command, as words (`npx prisma migrate deploy`) or as a JSON list where one needs quotes or a shell. Blank: the delivery file's.
     #[arg(long)]
     pub command: Option<CommandLine>,
+    /// A command that exits with 0 only if no migration is pending, written as `command`. It is asked first: then nothing is backed up, and nothing run. Blank: the delivery file's.
+    #[arg(long)]
+    pub status: Option<CommandLine>,
     /// The subnets to run in, one a line or separated by commas. Blank: the service's.
     #[arg(long)]
     pub subnets: Option<List<SubnetId>>,

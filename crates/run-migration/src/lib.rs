@@ -1,7 +1,7 @@
 //! `run-migration`: runs a service's database migration as a one-off ECS task, follows its log, and says how it ended.
 //!
 //! `inputs` (what the caller wrote) → `config` (what they meant) → `facts` (what is true out there) → `plan` (what will be
-//! done; refuses here, before any write) → `effects` (doing it: `start`, `watch`, `log`; `ending` judges) → `report`.
+//! done; refuses here, before any write) → `effects` (doing it: `ask`, `backup`, `start`, `watch`, `log`; `ending` judges) → `report`.
 
 mod backup;
 mod check;
@@ -48,7 +48,7 @@ pub const ACTION: Action = Action {
         ("exit-code", "The exit code of the migration's container. Blank if it has none."),
         (
             "class",
-            "How it ended, in one word: `success`, `app-exit`, `image-pull`, `secret-fetch`, `network`, `capacity`, `out-of-memory`, `timed-out`, …",
+            "How it ended, in one word: `success`, `nothing-pending`, `app-exit`, `image-pull`, `secret-fetch`, `network`, `capacity`, `out-of-memory`, `timed-out`, …",
         ),
         ("snapshot", "The snapshot that was taken before, or restored. Blank if there is none."),
         (
@@ -71,7 +71,7 @@ pub const ACTION: Action = Action {
         ("ecs:ListTasks", "to find a task that an earlier attempt of the same run started"),
         ("ecs:RunTask", "to start the migration"),
         ("ecs:DescribeTasks", "to know how it ended"),
-        ("ecs:StopTask", "only for `on-cancel: stop`"),
+        ("ecs:StopTask", "only for `on-cancel: stop`, and for a `status` command that hangs"),
         ("logs:GetLogEvents", "to follow its log"),
         ("ecr:DescribeImages", "to run the digest behind the commit's tag"),
         ("ecr:DescribeRepositories", "to know the repository's address"),

@@ -64,6 +64,11 @@ impl Pending {
         matches!(self, Self::Known(known) if known.scripts.is_empty() && known.programs.is_empty())
     }
 
+    /// Whether it is known that some are.
+    pub(crate) fn is_some(&self) -> bool {
+        matches!(self, Self::Known(_)) && !self.is_none()
+    }
+
     /// What is to be said of them.
     pub(crate) fn findings(&self) -> &[Finding] {
         match self {

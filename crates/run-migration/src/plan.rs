@@ -12,7 +12,7 @@ use common::preflight::{Finding, FindingKind};
 use common::task_definition::{Source, comparable, registrable, text};
 use serde_json::{Value, json};
 
-pub(crate) use again::client_token;
+pub(crate) use again::{client_token, started_by_status};
 
 use crate::backup::Backup;
 use crate::config::{Config, Target};
@@ -43,6 +43,8 @@ pub(crate) struct Migration {
     pub(crate) revision: Option<TaskDefinitionRevision>,
     pub(crate) container: ContainerName,
     pub(crate) command: Vec<String>,
+    /// What is asked first whether any migration is pending; empty is nothing.
+    pub(crate) status: Vec<String>,
     pub(crate) network: Option<Network>,
     pub(crate) launch_type: Option<String>,
     pub(crate) capacity_providers: Vec<(String, i32, i32)>,
@@ -81,15 +83,12 @@ pub(crate) fn family(target: &Target, running: &Value, existing: Option<&Value>)
 
 /// Decides. Everything that stands in the way is told at once.
 pub(crate) fn plan(config: &Config, mut facts: Facts) -> Result<Plan, Failure> {
-    let (mut migrations, mut refusals) = (Vec::new(), Vec::new());
-    for target in &config.targets {
-        let Some(found) = facts.services.remove(&target.key) else { continue };
-        match migration(config, target, found) {
-            Ok(migration) => migrations.push(migration),
-            Err(refusal) => refusals.push(refusal.context(format!("service `{}`", target.key))),
-        }
-    }
-    Failure::all(refusals).map_or(Ok(Plan { migrations, remarks: Vec::new() }), Err)
+    let migration = |target: &Target| {
+        let found = facts.services.remove(&target.key)?;
+        Some(migration(config, target, found).map_err(|refusal| refusal.context(format!("service `{}`", target.key))))
+    };
+    let migrations = Failure::collect(config.targets.iter().filter_map(migration))?;
+    Ok(Plan { migrations, remarks: Vec::new() })
 }
 
 impl Plan {
@@ -161,6 +160,8 @@ fn migration(config: &Config, target: &Target, facts: ServiceFacts) -> Result<Mi
         revision,
         container,
         command: target.command.clone(),
+        // New files are pending, whatever a command says that may exit with 0 in any case.
+        status: if pending.is_some() { Vec::new() } else { target.status.clone() },
         network,
         launch_type,
         capacity_providers,

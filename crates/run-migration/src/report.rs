@@ -139,7 +139,8 @@ fn worst(outcome: &Outcome) -> Option<&MigrationOutcome> {
     let gravity = |migration: &&MigrationOutcome| match migration.ending.class.result() {
         "unknown" => 0,
         "failed" => 1,
-        _ => 2,
+        "applied" => 2,
+        _ => 3,
     };
     outcome.migrations.iter().min_by_key(gravity)
 }
@@ -156,7 +157,7 @@ fn snapshot(worst: &MigrationOutcome, outcome: &Outcome) -> String {
 fn verdict(worst: &MigrationOutcome) -> Verdict {
     let (why, hint) = (format!("`{}`: {}", worst.key, worst.ending.why), worst.next_step().to_owned());
     match worst.ending.class {
-        Class::Success => Verdict::Good,
+        class if class.is_good() => Verdict::Good,
         Class::Cancelled | Class::NotStarted => Verdict::Cancelled { why, hint },
         _ => Verdict::Bad { why, hint },
     }

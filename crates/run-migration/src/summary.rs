@@ -92,17 +92,18 @@ pub(crate) fn pending_of<'a>(all: impl Iterator<Item = (&'a ServiceKey, &'a Pend
 pub(crate) fn summary(config: &Config, plan: &Plan, outcome: &Outcome, worst: &MigrationOutcome) -> String {
     let result = worst.ending.class.result();
     let sign = match result {
-        "applied" => "✅",
+        "applied" | "skipped" => "✅",
         "unknown" => "❓",
         _ => "❌",
     };
     let commit = config.commit.as_ref().map(|commit| format!(" for {}", code(commit.short()))).unwrap_or_default();
     let (place, took) = (in_environment(config), human(outcome.took));
     let mut text = format!("### {sign} {}: {result}{commit}{place} after {took}\n\n", ACTION.name);
-    for migration in outcome.migrations.iter().filter(|migration| migration.ending.class != Class::Success) {
+    for migration in outcome.migrations.iter().filter(|migration| !migration.ending.class.is_good()) {
         text += &explanation(config, migration);
     }
     text += &services(config, outcome);
+    text += &not_needed(outcome);
     text += &pending_of(plan.migrations.iter().map(|migration| (&migration.key, &migration.pending)));
     text += &backups(outcome);
     for (migration, outcome) in plan.migrations.iter().zip(&outcome.migrations) {
@@ -154,6 +155,16 @@ fn services(config: &Config, outcome: &Outcome) -> String {
     });
     let rows: Vec<Vec<String>> = migrated.chain(skipped).collect();
     table(&["service", "result", "class", "exit code", "database", "task", "took"], &rows)
+}
+
+/// Whose tool said that nothing is pending.
+fn not_needed(outcome: &Outcome) -> String {
+    let not_needed = outcome.migrations.iter().filter(|migration| migration.ending.class == Class::NothingPending);
+    let line = |migration: &MigrationOutcome| {
+        format!("- {}: nothing is pending: {}\n", code(migration.key.as_str()), prose(&migration.ending.why))
+    };
+    let text: String = not_needed.map(line).collect();
+    if text.is_empty() { text } else { format!("\n{text}") }
 }
 
 fn backups(outcome: &Outcome) -> String {

@@ -10,3 +10,4 @@ mod pending;
 mod refusals;
 mod restoring;
 mod shop;
+mod status;

@@ -1,12 +1,9 @@
 //! A shop with two databases and a site: its world, its checkout and what was left behind.
 
-#![expect(clippy::disallowed_methods, reason = "the repository is made by git itself")]
-
-use std::process::Command;
-
 use run_migration::{ACTION, post, run};
 use serde_json::{Value, json};
 use stage::{COMMIT, Ran, Stage};
+pub(crate) use stage::{commit, git};
 use world::{ImageSeed, ServiceSeed};
 
 pub(crate) const DELIVERY: &str = r#"
@@ -99,43 +96,6 @@ pub(crate) async fn run_post(stage: &Stage) -> Ran {
 /// What was asked of ECS, and of nobody else, to be changed.
 pub(crate) fn ecs_writes(stage: &Stage) -> Vec<String> {
     stage.world.writes().into_iter().filter(|write| write.starts_with("ecs:")).collect()
-}
-
-/// Writes files, commits everything, and makes the commit the event's. Answers the commit.
-pub(crate) fn commit(stage: &mut Stage, files: &[(&str, &str)]) -> String {
-    if !stage.workspace().join(".git").exists() {
-        git(stage, &["init", "--quiet", "--initial-branch=main"]);
-    }
-    for (path, text) in files {
-        stage.file(path, text);
-    }
-    git(stage, &["add", "--all"]);
-    git(stage, &["commit", "--quiet", "--allow-empty", "--message", "change"]);
-    let commit = git(stage, &["rev-parse", "HEAD"]);
-    stage.set("GITHUB_SHA", &commit);
-    commit
-}
-
-/// Runs git in the workspace, with nobody's settings and at no time of day.
-pub(crate) fn git(stage: &Stage, arguments: &[&str]) -> String {
-    let mut git = Command::new("git");
-    git.args(["-c", "commit.gpgSign=false"]).args(arguments).current_dir(stage.workspace()).env_clear();
-    for (name, value) in [
-        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
-        ("GIT_CONFIG_GLOBAL", "/dev/null"),
-        ("GIT_CONFIG_NOSYSTEM", "1"),
-        ("GIT_AUTHOR_NAME", "Someone"),
-        ("GIT_AUTHOR_EMAIL", "someone@example.com"),
-        ("GIT_AUTHOR_DATE", "1767603600 +0000"),
-        ("GIT_COMMITTER_NAME", "Someone"),
-        ("GIT_COMMITTER_EMAIL", "someone@example.com"),
-        ("GIT_COMMITTER_DATE", "1767603600 +0000"),
-    ] {
-        git.env(name, value);
-    }
-    let output = git.output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 pub(crate) async fn migrate_auth(stage: &Stage) -> Ran {

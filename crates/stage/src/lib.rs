@@ -8,6 +8,9 @@ mod github;
 pub mod images;
 mod line;
 mod permissions;
+mod repository;
+
+pub use repository::{commit, git};
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -31,6 +31,7 @@ struct Alarm {
     created_at: Timestamp,
     /// The states by the moment from which each holds; some lie in the future.
     states: BTreeMap<Timestamp, &'static str>,
+    tags: BTreeMap<String, String>,
 }
 
 impl World {
@@ -58,11 +59,25 @@ impl World {
     pub fn set_composite_alarm(&self, name: &str, state: &str) {
         self.with(|world| set(world, name, true, state, Duration::ZERO));
     }
+
+    /// Gives an alarm that is there a tag.
+    pub fn tag_alarm(&self, name: &str, key: &str, value: &str) {
+        self.with(|state| {
+            let tags = state.cloudwatch.alarms.get_mut(name).map(|alarm| &mut alarm.tags);
+            tags.and_then(|tags| tags.insert(key.to_owned(), value.to_owned()));
+        });
+    }
 }
 
 /// An alarm's state at `state.now`.
 pub(crate) fn alarm_state(state: &State, name: &str) -> Option<&'static str> {
     state.cloudwatch.alarms.get(name).map(|alarm| alarm.at(state.now).1)
+}
+
+/// The ARNs of the alarms that have tags, and these, in the order of their names.
+pub(crate) fn tagged(state: &State) -> impl Iterator<Item = (String, &BTreeMap<String, String>)> {
+    let tagged = state.cloudwatch.alarms.iter().filter(|(_, alarm)| !alarm.tags.is_empty());
+    tagged.map(|(name, alarm)| (arn(state, name), &alarm.tags))
 }
 
 /// The moment of the next change of any alarm that is later than `state.now`.
@@ -88,7 +103,7 @@ fn set(state: &mut State, name: &str, is_composite: bool, value: &str, after: Du
         panic!("CloudWatch knows no alarm state {value}");
     };
     let now = state.now;
-    let new = || Alarm { is_composite, created_at: now, states: BTreeMap::from([(now, "OK")]) };
+    let new = || Alarm { is_composite, created_at: now, states: BTreeMap::from([(now, "OK")]), tags: BTreeMap::new() };
     let alarm = state.cloudwatch.alarms.entry(name.to_owned()).or_insert_with(new);
     alarm.states.insert(now + after, value);
 }
@@ -134,11 +149,15 @@ fn describe_alarms(state: &State, body: &Value) -> Result<Value, Refusal> {
     Ok(answer)
 }
 
+fn arn(state: &State, name: &str) -> String {
+    format!("arn:aws:cloudwatch:{}:{}:alarm:{name}", state.region, state.account)
+}
+
 fn view(state: &State, name: &str, alarm: &Alarm) -> Value {
     let (since, value) = alarm.at(state.now);
     let mut view = json!({
         "AlarmName": name,
-        "AlarmArn": format!("arn:aws:cloudwatch:{}:{}:alarm:{name}", state.region, state.account),
+        "AlarmArn": arn(state, name),
         "AlarmConfigurationUpdatedTimestamp": wire::epoch(alarm.created_at),
         "ActionsEnabled": true,
         "OKActions": [],

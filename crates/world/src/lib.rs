@@ -33,6 +33,7 @@ mod serve;
 mod ssm;
 mod state;
 mod sts;
+mod tagging;
 mod throttle;
 mod traffic;
 mod wildcard;

@@ -10,7 +10,8 @@ use crate::calls::{Call, Fault};
 use crate::state::State;
 use crate::wire::{self, Refusal};
 use crate::{
-    cbor, cloudwatch, docker, ecr, ecs, elb, github, iam, logs, oidc, rds, registry, secretsmanager, ssm, sts, traffic,
+    cbor, cloudwatch, docker, ecr, ecs, elb, github, iam, logs, oidc, rds, registry, secretsmanager, ssm, sts, tagging,
+    traffic,
 };
 
 /// Which of the world's parts a request is for.
@@ -43,6 +44,8 @@ impl Route {
                 "GraniteServiceVersion20100801" => "cloudwatch",
                 "secretsmanager" => "secretsmanager",
                 "Logs_20140328" => "logs",
+                // By the name that IAM knows it by.
+                "ResourceGroupsTaggingAPI_20170126" => "tag",
                 _ => "unknown",
             };
             return Self::Json(service, operation.to_owned());
@@ -95,6 +98,7 @@ impl Route {
                     "cloudwatch" => cloudwatch::answer(state, operation, &body),
                     "secretsmanager" => secretsmanager::answer(state, operation, &body),
                     "logs" => logs::answer(state, operation, &body),
+                    "tag" => tagging::answer(state, operation, &body),
                     _ => Err(Refusal::new("UnknownOperationException", "no such service in this world")),
                 })
             }

@@ -27,7 +27,7 @@ pub(super) fn run() -> Result<()> {
     let tools = target().join("tools/peers");
     std::fs::create_dir_all(&tools)?;
     let peers = Peers::install(&tools)?;
-    let gauge = Gauge::new();
+    let gauge = Gauge::new()?;
     let contestants = [Contestant::Ours(&ours)].into_iter().chain(Peer::ALL.map(|peer| Contestant::Peer(&peers, peer)));
     let contestants: Vec<Contestant<'_>> = contestants.collect();
     say(format!(

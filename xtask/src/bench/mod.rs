@@ -1,13 +1,14 @@
 //! `cargo xtask bench`: what the suite costs, beside what a user would take instead, in the same run.
 
 mod affected;
+mod health;
 mod push;
 mod start;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::process::{say, target};
@@ -21,6 +22,8 @@ pub(crate) enum Race {
     Affected,
     /// Pushing images to a registry, near and far, beside Docker, skopeo, buildah and crane.
     Push,
+    /// What it costs to ask two hundred endpoints every five seconds, beside loops of curl.
+    Health,
 }
 
 /// Measures what is named, or everything.
@@ -31,6 +34,7 @@ pub(crate) fn run(races: &[Race]) -> Result<()> {
             Race::Start => start::run()?,
             Race::Affected => affected::run()?,
             Race::Push => push::run()?,
+            Race::Health => health::run()?,
         }
         say("");
     }
@@ -42,25 +46,46 @@ fn median(mut durations: Vec<Duration>) -> Duration {
     durations.get(durations.len() / 2).copied().unwrap_or_default()
 }
 
-/// GNU time, which tells the most memory that a program, or one that it started and waited for, had resident.
+/// GNU time, which tells what a program used, and those that it started and waited for.
 struct Gauge(PathBuf);
 
+/// What a program used, and those that it started and waited for.
+struct Usage {
+    /// The most memory that one of them had resident, in MiB.
+    memory: f64,
+    /// The processor's time, in the kernel and outside.
+    processor: Duration,
+    wall: Duration,
+}
+
 impl Gauge {
-    fn new() -> Self {
-        Self(target().join("e2e/memory"))
+    fn new() -> Result<Self> {
+        let folder = target().join("e2e");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self(folder.join("memory")))
     }
 
     /// The words that start a program under it.
     fn starter(&self) -> Vec<PathBuf> {
-        let words = ["/usr/bin/time", "--quiet", "--format", "%M", "--output"];
+        let words = ["/usr/bin/time", "--quiet", "--format", "%M %U %S %e", "--output"];
         words.into_iter().map(PathBuf::from).chain([self.0.clone()]).collect()
     }
 
-    /// What it saw last, in MiB.
+    /// The most memory that it saw last, in MiB.
     fn read(&self) -> Result<f64> {
+        Ok(self.usage()?.memory)
+    }
+
+    /// What it saw last.
+    fn usage(&self) -> Result<Usage> {
         let said = std::fs::read_to_string(&self.0).context("memory is measured with GNU time (Debian: time)")?;
-        let kibibytes: f64 = said.trim().parse().with_context(|| format!("GNU time said `{said}`"))?;
-        Ok(kibibytes / 1024.0)
+        let numbers: Vec<f64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let [kibibytes, user, system, wall] = numbers[..] else { bail!("GNU time said `{said}`") };
+        Ok(Usage {
+            memory: kibibytes / 1024.0,
+            processor: Duration::from_secs_f64(user + system),
+            wall: Duration::from_secs_f64(wall),
+        })
     }
 }
 

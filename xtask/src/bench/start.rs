@@ -33,7 +33,7 @@ pub(super) fn run() -> Result<()> {
         }
     }
     say(format!("{:<34} {:>9} {:>9}", format!("one AWS call, median of {RUNS}"), "wall", "memory"));
-    let gauge = Gauge::new();
+    let gauge = Gauge::new()?;
     for contestant in &contestants {
         let median = median(durations.remove(&contestant.name).unwrap_or_default());
         let memory = contestant.memory(&gauge)?;

@@ -27,9 +27,11 @@ SERVICES = {
     "elasticloadbalancing": "elbv2",
     "iam": "iam",
     "logs": "logs",
+    "rds": "rds",
     "secretsmanager": "secretsmanager",
     "ssm": "ssm",
     "sts": "sts",
+    "tag": "resourcegroupstaggingapi",
 }
 
 # Errors that every operation can answer with, which the models therefore do not list.

@@ -10,7 +10,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 
 use super::identity::WebIdentity;
 use super::refusal::failure;
-use super::{CloudWatch, Ecr, Ecs, Elb, Iam, Logs, Rds, SecretsManager, Ssm};
+use super::{CloudWatch, Ecr, Ecs, Elb, Iam, Logs, Rds, SecretsManager, Ssm, Tagging};
 use crate::failure::Failure;
 use crate::http::Http;
 use crate::names::{AccountId, Region, RoleArn};
@@ -50,6 +50,8 @@ pub struct Aws {
     pub iam: Iam,
     /// CloudWatch.
     pub cloudwatch: CloudWatch,
+    /// Resource Groups Tagging.
+    pub tagging: Tagging,
 }
 
 impl Aws {
@@ -71,6 +73,7 @@ impl Aws {
             secrets: SecretsManager::new(&config),
             iam: Iam::new(&config),
             cloudwatch: CloudWatch::new(&config),
+            tagging: Tagging::new(&config),
         })
     }
 

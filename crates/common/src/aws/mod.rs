@@ -15,6 +15,7 @@ mod rds;
 mod refusal;
 mod secretsmanager;
 mod ssm;
+mod tagging;
 
 pub use cloudwatch::{Alarm, CloudWatch, MetricQuery, MetricSeries, MetricSource};
 pub use connect::{Aws, Place};
@@ -32,6 +33,7 @@ pub use logs::{LogEvent, LogPage, LogStream, Logs};
 pub use rds::{Database, DatabaseName, Rds, Restore, Snapshot};
 pub use secretsmanager::{CURRENT, SecretDescription, SecretKeys, SecretsManager};
 pub use ssm::{Parameter, Rotated, Ssm};
+pub use tagging::Tagging;
 
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;

@@ -48,7 +48,7 @@ pub struct Health {
     pub bake: TimeSpan,
     /// How long after the deployment metrics begin to count.
     pub settle: TimeSpan,
-    /// CloudWatch alarms that must not be in ALARM, by name; `shop-*` for all that begin so.
+    /// CloudWatch alarms that must not be in ALARM, by name; `shop-*` for all that begin so, `tag:service=${SERVICE}` for all with this tag.
     pub alarms: Vec<Template>,
     /// What is measured, by name: a preset's, or one of your own with a source.
     pub metrics: IndexMap<String, Metric>,

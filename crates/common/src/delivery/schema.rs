@@ -69,7 +69,7 @@ service-definition = "deploy/gateway-service.json"
 after = ["auth"]
 depends-on = ["auth"]
 paths = ["deploy/nginx.conf"]
-migration = { command = ["true"], backup = { rds-cluster = "${LOG_LEVEL}", when = "always", keep = 3, timeout = "2h" } }
+migration = { command = ["true"], status = ["false"], backup = { rds-cluster = "${LOG_LEVEL}", when = "always", keep = 3, timeout = "2h" } }
 [services.gateway.health]
 url = "http://gateway/"
 expect = ["status == 200"]

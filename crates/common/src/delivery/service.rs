@@ -83,13 +83,16 @@ pub struct Migration {
     /// The command and its arguments, passed as written.
     #[schemars(length(min = 1))]
     pub command: Vec<String>,
+    /// A command that exits with 0 only if no migration is pending, which is asked first: then nothing is backed up, and nothing run.
+    #[serde(default)]
+    pub status: Vec<String>,
     /// The folder of the migration files: what tells which are pending. SQL among them is looked at for what the version that runs would break by.
     pub sources: Option<RelativePath>,
     /// The database to back up before.
     pub backup: Option<Backup>,
 }
 
-read_section!(Migration { command, sources, backup } check Migration::check);
+read_section!(Migration { command, status, sources, backup } check Migration::check);
 
 impl Migration {
     fn check(section: &Section<'_>) {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{GitHub, Refused};
 use crate::failure::Failure;
 use crate::http::join;
-use crate::names::CommitSha;
+use crate::names::{CommitSha, EnvironmentName, ServiceKey};
 
 /// The scope that deployments need.
 const SCOPE: &str = "deployments: write";
@@ -21,8 +21,7 @@ const DESCRIPTION: usize = 140;
 pub struct NewDeployment<'a> {
     /// The commit that is deployed.
     pub reference: &'a CommitSha,
-    /// Where to: `<environment>/<service>`, because of several deployments to one environment GitHub shows the newest alone
-    /// as active (<https://github.com/actions/runner/issues/1001>).
+    /// Where to: see [`environment_of`].
     pub environment: &'a str,
     /// What is done: `deploy`, `rollback`, …
     pub task: &'a str,
@@ -39,8 +38,16 @@ pub struct NewDeployment<'a> {
 pub struct Deployment {
     /// GitHub's id.
     pub id: u64,
+    /// The commit that is deployed.
+    pub commit: String,
     /// What is kept with it.
     pub payload: Value,
+}
+
+/// What GitHub calls the place of one service in an environment: because of several deployments to one environment it shows the
+/// newest alone as active (<https://github.com/actions/runner/issues/1001>), each service has one of its own.
+pub fn environment_of(environment: &EnvironmentName, service: &ServiceKey) -> String {
+    format!("{environment}/{service}")
 }
 
 /// How a deployment stands, in GitHub's words.
@@ -114,10 +121,11 @@ impl GitHub {
         let environment = environment.replace('/', "%2F");
         let url = join(&self.repository, format!("deployments?environment={environment}&per_page=30"));
         let (_, answer) = self.request(Method::GET, &url, None, SCOPE).await?;
-        let items = answer.as_array().into_iter().flatten();
-        Ok(items
-            .filter_map(|item| Some(Deployment { id: item["id"].as_u64()?, payload: item["payload"].clone() }))
-            .collect())
+        let deployment = |item: &Value| {
+            let commit = item["sha"].as_str().unwrap_or_default().to_owned();
+            Some(Deployment { id: item["id"].as_u64()?, commit, payload: item["payload"].clone() })
+        };
+        Ok(answer.as_array().into_iter().flatten().filter_map(deployment).collect())
     }
 
     /// Says how a deployment stands.

@@ -4,7 +4,7 @@
 use common::aws::Aws;
 use common::edges::Edges;
 use common::failure::Failure;
-use common::github::{DeploymentState, DeploymentStatus, GitHub, NewDeployment, Refused};
+use common::github::{DeploymentState, DeploymentStatus, GitHub, NewDeployment, Refused, environment_of};
 use common::ledger::{DEPLOYING, Entry, Ledger, Placed};
 use common::names::{CommitSha, EnvironmentName, TaskDefinitionRevision};
 use common::runner::{Annotation, Level};
@@ -92,7 +92,7 @@ impl<'a> Record<'a> {
         let (key, task) = (&flight.change.key, self.config.operation.name());
         let deployment = NewDeployment {
             reference: flight.change.commit.as_ref().unwrap_or(commit),
-            environment: &format!("{environment}/{key}"),
+            environment: &environment_of(environment, key),
             task,
             description: &format!("{task} of {key} in {environment}"),
             production: environment.as_str().starts_with("prod"),

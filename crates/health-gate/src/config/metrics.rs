@@ -9,9 +9,8 @@ use common::duration;
 use common::failure::Failure;
 use common::inputs::nearest;
 
-use super::Overrides;
 use super::variables::Variables;
-use crate::inputs::Lines;
+use crate::inputs::{Lines, Overrides};
 use crate::metric::{PRESETS, Preset, Rule, Source};
 
 /// A metric that somebody wants watched.
@@ -32,29 +31,20 @@ pub(crate) enum Wanted {
 
 /// The metrics of a target. All that is wrong with them is told at once.
 pub(super) fn read(health: &Health, overrides: &Overrides, variables: &Variables) -> Result<Vec<Wish>, Failure> {
-    let mut failures = Vec::new();
-    let mut wishes = Vec::new();
-    let declared: Vec<Result<Wish, Failure>> = match &overrides.metrics {
-        Some(Lines(lines)) => lines
-            .iter()
-            .map(|line| of_line(line).map_err(|failure| failure.context(format!("input `metrics`, `{line}`"))))
-            .collect(),
+    match &overrides.metrics {
+        Some(Lines(lines)) => Failure::collect(
+            lines
+                .iter()
+                .map(|line| of_line(line).map_err(|failure| failure.context(format!("input `metrics`, `{line}`")))),
+        ),
         None => {
             let server = overrides.prometheus.as_deref();
             let server = server.or_else(|| health.prometheus.as_ref().map(|server| server.as_str()));
-            let wish = |(name, metric): (&String, &Metric)| {
+            Failure::collect(health.metrics.iter().map(|(name, metric)| {
                 of_table(name, metric, server, variables).map_err(|failure| failure.context(format!("metric `{name}`")))
-            };
-            health.metrics.iter().map(wish).collect()
-        }
-    };
-    for wish in declared {
-        match wish {
-            Ok(wish) => wishes.push(wish),
-            Err(failure) => failures.push(failure),
+            }))
         }
     }
-    Failure::all(failures).map_or(Ok(wishes), Err)
 }
 
 /// `ecs-cpu warn 60 fail 80, 3 of 3 points every 5m`.
@@ -97,6 +87,7 @@ fn of_line(line: &str) -> Result<Wish, Failure> {
             }
         };
     }
+    hold_together(&rule)?;
     Ok(Wish { name: name.to_owned(), wanted: Wanted::Preset(preset), rule })
 }
 
@@ -141,20 +132,27 @@ fn of_table(name: &str, metric: &Metric, server: Option<&str>, variables: &Varia
         missing: metric.missing.or(usual.missing),
         unit: usual.unit,
     };
-    let is_in_order = match (rule.warn, rule.fail, rule.bad) {
-        (Some(warn), Some(fail), Side::Above) => warn <= fail,
-        (Some(warn), Some(fail), Side::Below) => warn >= fail,
-        _ => true,
-    };
-    if !is_in_order {
-        return Err(Failure::input("its limit for `fail` is crossed before the one for `warn`")
-            .hint("exchange them, or say on which side values are bad: `bad = \"below\"`"));
+    hold_together(&rule)?;
+    Ok(Wish { name: name.to_owned(), wanted, rule })
+}
+
+/// Refuses limits in the wrong order, and more points than there are.
+fn hold_together(rule: &Rule) -> Result<(), Failure> {
+    if let (Some(warn), Some(fail)) = (rule.warn, rule.fail) {
+        let is_in_order = match rule.bad {
+            Side::Above => warn <= fail,
+            Side::Below => warn >= fail,
+        };
+        if !is_in_order {
+            return Err(Failure::input(format!("its limit for `fail`, {fail}, is crossed before the one for `warn`, {warn}"))
+                .hint("give both in the order in which they are crossed; in delivery.toml `bad` says on which side of them values are bad"));
+        }
     }
     if rule.sustained > rule.points {
         return Err(Failure::input(format!("{} of {} points are more than there are", rule.sustained, rule.points))
             .hint("set `points` and `sustained`"));
     }
-    Ok(Wish { name: name.to_owned(), wanted, rule })
+    Ok(())
 }
 
 fn preset(name: &str) -> Result<Preset, Failure> {
@@ -204,11 +202,19 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
-        let told: Vec<String> =
-            ["ecs-cpus", "queue-depth", "ecs-cpu > 5", "ecs-cpu fail much", "ecs-cpu 3 of 2", "ecs-cpu every 90s"]
-                .iter()
-                .map(|line| of_line(line).unwrap_err().to_string())
-                .collect();
+        let told: Vec<String> = [
+            "ecs-cpus",
+            "queue-depth",
+            "ecs-cpu > 5",
+            "ecs-cpu fail much",
+            "ecs-cpu warn 90 fail 80",
+            "ecs-cpu fail 60",
+            "ecs-cpu 3 of 2",
+            "ecs-cpu every 90s",
+        ]
+        .iter()
+        .map(|line| of_line(line).unwrap_err().to_string())
+        .collect();
         insta::assert_snapshot!(told.join("\n"));
     }
 }

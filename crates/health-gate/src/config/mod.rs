@@ -5,22 +5,22 @@ mod probes;
 mod variables;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use common::aws::Place;
-use common::delivery::{Addresses, Health};
+use common::delivery::Health;
 use common::edges::Edges;
 use common::failure::Failure;
 use common::image::ImageSource;
 use common::inputs::List;
-use common::names::{ClusterName, CommitSha, ContainerName, ServiceKey, ServiceName};
+use common::names::{ClusterName, CommitSha, ContainerName, EnvironmentName, Secret, ServiceKey, ServiceName};
 use common::scope::Scope;
 use http::Uri;
 
 pub(crate) use self::metrics::{Wanted, Wish};
 use self::variables::Variables;
-use crate::inputs::{Inputs, Lines};
+use crate::alarms::Selector;
+use crate::inputs::{Inputs, Lines, Overrides};
 use crate::probe::Probe;
 use crate::tally::Policy;
 
@@ -30,17 +30,27 @@ pub(crate) struct Config {
     pub(crate) place: Place,
     /// `None`: only URLs are asked.
     pub(crate) cluster: Option<ClusterName>,
-    pub(crate) environment: Option<String>,
+    pub(crate) environment: Option<EnvironmentName>,
     pub(crate) commit: Option<CommitSha>,
     pub(crate) targets: Vec<Target>,
     pub(crate) dry_run: bool,
     /// Whether a hook that a deployment waits at is to be answered.
     pub(crate) answer_pause: bool,
+    /// Whose deployments on GitHub get the verdict as a status, if they are to.
+    pub(crate) announce: Option<Announce>,
     /// Whether a degraded service fails the step.
     pub(crate) fail_on_warn: bool,
     /// Whether the deployment of an unhealthy service is to be taken back.
     pub(crate) roll_back: bool,
     pub(crate) timeout: Duration,
+}
+
+/// Which of GitHub's deployments the verdict is about.
+#[derive(Debug)]
+pub(crate) struct Announce {
+    pub(crate) token: Secret,
+    pub(crate) environment: EnvironmentName,
+    pub(crate) commit: CommitSha,
 }
 
 /// One service to watch.
@@ -57,8 +67,7 @@ pub(crate) struct Target {
     /// Which task definition is to run.
     pub(crate) task_definition: Option<String>,
     pub(crate) probes: Vec<Probe>,
-    /// The names of alarms, or how they begin: `shop-*`.
-    pub(crate) alarms: Vec<String>,
+    pub(crate) alarms: Vec<Selector>,
     pub(crate) metrics: Vec<Wish>,
     /// What to run once in a task of its own, and in which container.
     pub(crate) smoke: Option<Smoke>,
@@ -80,67 +89,12 @@ pub(crate) struct Smoke {
 
 impl Config {
     pub(crate) fn read(inputs: Inputs, edges: &Edges) -> Result<Self, Failure> {
-        let Inputs {
-            common,
-            cluster,
-            service,
-            deployment,
-            task_definitions,
-            url,
-            expect,
-            method,
-            headers,
-            body,
-            addresses,
-            distinct,
-            distinct_by,
-            smoke,
-            smoke_command,
-            interval,
-            request_timeout,
-            passes,
-            failures,
-            bake,
-            settle,
-            alarms,
-            metrics,
-            prometheus,
-            optional,
-            observe,
-            fail_on,
-            on_unhealthy,
-            answer_pause,
-        } = inputs;
+        let Inputs { common, cluster, overrides, fail_on, on_unhealthy, answer_pause, deployment_status } = inputs;
         let scope = Scope::resolve(&common, edges)?;
-        let overrides = Overrides {
-            service,
-            deployment,
-            task_definitions: task_definitions.map(|definitions| definitions.0).unwrap_or_default(),
-            url,
-            expect,
-            method,
-            headers,
-            body,
-            addresses,
-            distinct,
-            distinct_by,
-            smoke,
-            smoke_command,
-            interval,
-            request_timeout,
-            passes,
-            failures,
-            bake,
-            settle,
-            alarms,
-            metrics,
-            prometheus,
-            optional,
-            observe,
-        };
         let needs_service = [
             ("answer-pause", answer_pause),
             ("on-unhealthy", on_unhealthy == "rollback"),
+            ("deployment-status", deployment_status),
             ("deployment", overrides.deployment.is_some()),
             ("smoke-command", overrides.smoke_command.is_some()),
         ];
@@ -150,9 +104,23 @@ impl Config {
             return Err(Failure::input(format!("service `{}`: `bake` takes all of `timeout`", target.name))
                 .hint("give the input `timeout` more time than `bake`: what came before it takes time, too"));
         }
+        let environment = scope.environment.map(|(name, _)| name);
+        let announce = match (deployment_status, &environment, &scope.commit) {
+            (false, _, _) => None,
+            (true, Some(environment), Some(commit)) => {
+                Some(Announce { token: common.github_token, environment: environment.clone(), commit: commit.clone() })
+            }
+            (true, _, _) => {
+                return Err(Failure::input(
+                    "`deployment-status`: there is no environment and commit whose deployment it could be about",
+                )
+                .hint("set `environment` and `commit`, or leave it out"));
+            }
+        };
         Ok(Self {
             cluster,
-            environment: scope.environment.as_ref().map(|(name, _)| name.to_string()),
+            environment,
+            announce,
             commit: scope.commit,
             targets,
             place: scope.place,
@@ -187,49 +155,6 @@ fn aim(
     }
 }
 
-/// What the inputs say instead of the delivery file.
-struct Overrides {
-    service: Option<ServiceName>,
-    deployment: Option<String>,
-    task_definitions: BTreeMap<String, Option<String>>,
-    url: Option<String>,
-    expect: Option<Lines>,
-    method: Option<String>,
-    headers: Option<Lines>,
-    body: Option<String>,
-    addresses: Option<Addresses>,
-    distinct: Option<NonZeroU32>,
-    distinct_by: Option<String>,
-    smoke: Option<Lines>,
-    smoke_command: Option<List<String>>,
-    interval: Option<Duration>,
-    request_timeout: Option<Duration>,
-    passes: Option<NonZeroU32>,
-    failures: Option<NonZeroU32>,
-    bake: Option<Duration>,
-    settle: Option<Duration>,
-    alarms: Option<List<String>>,
-    metrics: Option<Lines>,
-    prometheus: Option<String>,
-    optional: Option<Lines>,
-    observe: Option<Lines>,
-}
-
-impl Overrides {
-    /// An input that was given and speaks of one service.
-    fn given(&self) -> Option<&'static str> {
-        let given = [
-            ("service", self.service.is_some()),
-            ("deployment", self.deployment.is_some()),
-            ("url", self.url.is_some()),
-            ("expect", self.expect.is_some()),
-            ("smoke", self.smoke.is_some()),
-            ("smoke-command", self.smoke_command.is_some()),
-        ];
-        given.into_iter().find_map(|(input, is_given)| is_given.then_some(input))
-    }
-}
-
 /// A gate of a URL, whoever serves it.
 fn url_alone(scope: &Scope, url: &str, overrides: &Overrides) -> Result<Target, Failure> {
     let host = url.parse::<Uri>().ok().and_then(|url| url.host().map(str::to_owned));
@@ -240,20 +165,17 @@ fn url_alone(scope: &Scope, url: &str, overrides: &Overrides) -> Result<Target, 
 }
 
 fn targets(scope: &Scope, overrides: &Overrides) -> Result<Vec<Target>, Failure> {
-    let (mut targets, mut failures) = (Vec::new(), Vec::new());
-    for key in scope.targets(overrides.service.as_ref(), overrides.given())? {
-        match of_service(scope, &key, overrides) {
-            Ok(target) => targets.push(target),
-            Err(failure) => failures.push(failure.context(format!("service `{key}`"))),
-        }
-    }
-    if targets.is_empty() && failures.is_empty() {
+    let keys = scope.targets(overrides.service.as_ref(), overrides.given())?;
+    if keys.is_empty() {
         // A gate that opens for having looked at nothing is none.
-        failures.push(Failure::input("there is no service to watch: `services` is an empty list").hint(
+        return Err(Failure::input("there is no service to watch: `services` is an empty list").hint(
             "skip this step when nothing is affected: `if: steps.<build-affected>.outputs.has-changes == 'true'`",
         ));
     }
-    Failure::all(failures).map_or(Ok(targets), Err)
+    let target = |key: &ServiceKey| {
+        of_service(scope, key, overrides).map_err(|failure| failure.context(format!("service `{key}`")))
+    };
+    Failure::collect(keys.iter().map(target))
 }
 
 fn of_service(scope: &Scope, key: &ServiceKey, overrides: &Overrides) -> Result<Target, Failure> {
@@ -273,7 +195,7 @@ fn of_service(scope: &Scope, key: &ServiceKey, overrides: &Overrides) -> Result<
         service: Some(scope.ecs_service(key, overrides.service.as_ref())),
         image,
         deployment: overrides.deployment.clone(),
-        task_definition: overrides.task_definitions.get(key.as_str()).cloned().flatten(),
+        task_definition: overrides.task_definition(key.as_str()),
         ..target
     })
 }
@@ -284,10 +206,7 @@ fn target(name: String, health: &Health, overrides: &Overrides, variables: Varia
     let mut keep = |failure: Failure| failures.push(failure);
     let probes = probes::read(health, overrides, &variables).map_err(&mut keep).unwrap_or_default();
     let metrics = metrics::read(health, overrides, &variables).map_err(&mut keep).unwrap_or_default();
-    let alarms = match &overrides.alarms {
-        Some(List(names)) => names.clone(),
-        None => variables.fill_all(&health.alarms).map_err(&mut keep).unwrap_or_default(),
-    };
+    let alarms = alarms(health, overrides, &variables).map_err(&mut keep).unwrap_or_default();
     let mut names = |given: &Option<Lines>, declared| match given {
         Some(Lines(lines)) => lines.clone(),
         None => variables.fill_all(declared).map_err(&mut keep).unwrap_or_default(),
@@ -316,4 +235,13 @@ fn target(name: String, health: &Health, overrides: &Overrides, variables: Varia
         },
     };
     Failure::all(failures).map_or(Ok(target), Err)
+}
+
+fn alarms(health: &Health, overrides: &Overrides, variables: &Variables) -> Result<Vec<Selector>, Failure> {
+    let (place, written) = match &overrides.alarms {
+        Some(List(names)) => ("input `alarms`", names.clone()),
+        None => ("`alarms`", health.alarms.iter().map(|alarm| alarm.as_str().to_owned()).collect()),
+    };
+    let selector = |text: &String| variables.fill(text)?.parse::<Selector>();
+    Failure::collect(written.iter().map(|text| selector(text).map_err(|failure| failure.context(place))))
 }

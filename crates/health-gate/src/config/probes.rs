@@ -7,10 +7,9 @@ use common::delivery::{Addresses, Health};
 use common::failure::Failure;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use super::Overrides;
 use super::variables::Variables;
 use crate::condition::Condition;
-use crate::inputs::Lines;
+use crate::inputs::{Lines, Overrides};
 use crate::probe::{Distinct, Probe};
 
 /// The probes of a target: its URL's, and those of its smoke test. All that is wrong with them is told at once.

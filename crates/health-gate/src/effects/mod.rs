@@ -2,6 +2,7 @@
 //! happens on the way is an [`Outcome`].
 
 mod act;
+mod announce;
 mod look;
 
 use std::time::Duration;
@@ -72,6 +73,7 @@ pub(crate) async fn watch(config: &Config, plan: Plan, aws: Option<&Aws>, edges:
     let began = Instant::now();
     let gates = plan.gates.into_iter().map(|gate| watch_one(config, gate, aws, edges));
     let gates = join_all(gates).await;
+    announce::announce(config, &gates, edges).await;
     Outcome { gates, took: began.elapsed() }
 }
 

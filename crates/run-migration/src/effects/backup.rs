@@ -7,11 +7,13 @@ use common::aws::{DatabaseName, Snapshot};
 use common::duration::human;
 use common::failure::Failure;
 use common::ledger;
+use common::names::ServiceKey;
 use common::poll::{Ended, Judged, Pace, poll};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::Session;
+use super::ask::Answers;
 use crate::backup::Backup;
 use crate::class::Class;
 use crate::ending::Ending;
@@ -36,9 +38,11 @@ const HOPELESS: [&str; 7] = [
 const EVERY: Duration = Duration::from_secs(10);
 
 impl Session<'_> {
-    /// Takes every backup of the plan.
-    pub(super) async fn back_up(&self, plan: &Plan) -> Backups {
+    /// Takes every backup of the plan, but of databases for which nothing is pending.
+    pub(super) async fn back_up(&self, plan: &Plan, answers: &Answers) -> Backups {
+        let is_none_pending = |key: &ServiceKey| answers.get(key).is_some_and(|asked| asked.is_none_pending);
         let new = plan.migrations.iter().filter(|migration| matches!(migration.start, Start::New { .. }));
+        let new = new.filter(|migration| !is_none_pending(&migration.key));
         let due: BTreeMap<&DatabaseName, &Backup> = new
             .filter_map(|migration| migration.backup.as_ref())
             .map(|backup| (&backup.database.name, backup))
@@ -49,6 +53,9 @@ impl Session<'_> {
     }
 
     async fn take(&self, backup: &Backup) -> Result<ledger::Backup, Ending> {
+        if self.edges.stop.is_raised() {
+            return Err(Ending::new(Class::NotStarted, "cancelled before the backup"));
+        }
         let began = Instant::now();
         let database = &backup.database.name;
         let snapshot = match self.snapshot(backup).await {

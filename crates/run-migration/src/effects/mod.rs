@@ -1,6 +1,7 @@
 //! Doing it: register, start, follow, for several services side by side. Total: whatever happens on the way is an [`Outcome`],
 //! never a `?`.
 
+mod ask;
 mod backup;
 mod log;
 mod record;
@@ -9,7 +10,7 @@ mod watch;
 
 use std::time::Duration;
 
-use common::aws::{Aws, DatabaseName};
+use common::aws::{Aws, DatabaseName, Task};
 use common::edges::Edges;
 use common::failure::Failure;
 use common::ledger;
@@ -20,7 +21,9 @@ use tokio::time::Instant;
 
 pub(crate) use log::ContainerLog;
 
+use self::ask::{Answers, Asked};
 use self::backup::Backups;
+use self::start::Errand;
 use crate::ACTION;
 use crate::class::Class;
 use crate::config::Config;
@@ -56,12 +59,13 @@ pub(crate) struct MigrationOutcome {
     pub(crate) took: Duration,
 }
 
-/// Applies a plan: all backups, then all migrations at once, for each has a database of its own. Without one of the backups
-/// nothing is migrated.
+/// Applies a plan: all questions, all backups, then all migrations at once, for each has a database of its own. Without one of
+/// the backups nothing is migrated.
 pub(crate) async fn apply(config: &Config, plan: &Plan, aws: &Aws, edges: &Edges) -> Outcome {
     let began = Instant::now();
     let mut session = Session { config, aws, edges, began };
-    let backups = session.back_up(plan).await;
+    let answers = session.ask(plan).await;
+    let backups = session.back_up(plan, &answers).await;
     // A backup has a limit of its own.
     session.began = Instant::now();
     // Kept before anything is started: a run that is killed has a post step as well.
@@ -69,9 +73,9 @@ pub(crate) async fn apply(config: &Config, plan: &Plan, aws: &Aws, edges: &Edges
     let failed = backups.iter().find_map(|(database, taken)| Some((database, taken.as_ref().err()?)));
     let migrations = match failed {
         Some((database, _)) => {
-            plan.migrations.iter().map(|migration| without_backup(migration, &backups, database)).collect()
+            plan.migrations.iter().map(|migration| without_backup(migration, &answers, &backups, database)).collect()
         }
-        None => join_all(plan.migrations.iter().map(|migration| session.migrate(migration, &backups))).await,
+        None => join_all(plan.migrations.iter().map(|migration| session.migrate(migration, &answers, &backups))).await,
     };
     if migrations.iter().all(MigrationOutcome::is_told) {
         session.note(state::ended(edges));
@@ -81,7 +85,15 @@ pub(crate) async fn apply(config: &Config, plan: &Plan, aws: &Aws, edges: &Edges
 }
 
 /// The outcome of a migration that was not started, for the backup of this database failed.
-fn without_backup(migration: &Migration, backups: &Backups, failed: &DatabaseName) -> MigrationOutcome {
+fn without_backup(
+    migration: &Migration,
+    answers: &Answers,
+    backups: &Backups,
+    failed: &DatabaseName,
+) -> MigrationOutcome {
+    if let Some(ending) = nothing_pending(migration, answers) {
+        return MigrationOutcome::without_task(migration, ending);
+    }
     let own = migration.backup.as_ref().and_then(|backup| backups.get(&backup.database.name));
     match own {
         Some(Err(ending)) => MigrationOutcome::without_task(migration, ending.clone()),
@@ -95,6 +107,13 @@ fn without_backup(migration: &Migration, backups: &Backups, failed: &DatabaseNam
     }
 }
 
+/// The ending of a migration that its tool says is not needed.
+fn nothing_pending(migration: &Migration, answers: &Answers) -> Option<Ending> {
+    let is_certain = answers.get(&migration.key)?.is_none_pending;
+    let why = format!("`{}` exited with 0", migration.status.join(" "));
+    is_certain.then(|| Ending::new(Class::NothingPending, why))
+}
+
 /// What all migrations of a run share.
 struct Session<'a> {
     config: &'a Config,
@@ -104,12 +123,15 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    async fn migrate(&self, migration: &Migration, backups: &Backups) -> MigrationOutcome {
+    async fn migrate(&self, migration: &Migration, answers: &Answers, backups: &Backups) -> MigrationOutcome {
         let began = Instant::now();
         let started = match &migration.start {
             Start::Follow(task) => Ok((**task).clone()),
             Start::Blocked(task) => Err(start::blocked(task)),
-            Start::New { earlier } => self.start(migration, *earlier).await,
+            Start::New { earlier } => match nothing_pending(migration, answers) {
+                Some(ending) => Err(ending),
+                None => self.start_migration(migration, answers.get(&migration.key), *earlier).await,
+            },
         };
         let mut outcome = match started {
             Ok(task) => self.follow(migration, &task).await,
@@ -121,6 +143,20 @@ impl Session<'_> {
         let Ending { class, why, .. } = &outcome.ending;
         self.edges.runner.say(format!("{}: {} ({}): {why}", migration.key, class.result(), class.word()));
         outcome
+    }
+
+    async fn start_migration(
+        &self,
+        migration: &Migration,
+        answer: Option<&Asked>,
+        earlier: usize,
+    ) -> Result<Task, Ending> {
+        let revision = match answer.and_then(|answer| answer.revision.clone()) {
+            Some(revision) => revision,
+            None => self.register(migration).await?,
+        };
+        let (command, started_by) = (&migration.command, migration.started_by.clone());
+        self.start(&Errand { migration, revision: &revision, command, started_by }, earlier).await
     }
 
     fn left(&self) -> Duration {

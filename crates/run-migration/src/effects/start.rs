@@ -18,21 +18,37 @@ const CAPACITY_WAIT: Duration = Duration::from_secs(300);
 /// How many more times a request is made that was throttled, or had no answer. Its token has ECS start nothing twice.
 const PATIENCE: u32 = 5;
 
+/// A task to be started: the migration itself, or the question that comes before it.
+pub(super) struct Errand<'a> {
+    pub(super) migration: &'a Migration,
+    pub(super) revision: &'a TaskDefinitionRevision,
+    pub(super) command: &'a [String],
+    /// What it is found by.
+    pub(super) started_by: String,
+}
+
 impl Session<'_> {
-    /// Starts the task: at most one RegisterTaskDefinition, and RunTask until ECS has room for it.
-    pub(super) async fn start(&self, migration: &Migration, earlier: usize) -> Result<Task, Ending> {
-        let cancelled = || Ending::new(Class::NotStarted, "cancelled before the task was started");
+    /// What the tasks of a migration are started from: at most one RegisterTaskDefinition.
+    pub(super) async fn register(&self, migration: &Migration) -> Result<TaskDefinitionRevision, Ending> {
         if self.edges.stop.is_raised() {
             return Err(cancelled());
         }
-        let revision = match &migration.revision {
-            Some(revision) => revision.clone(),
-            None => self.aws.ecs.register_task_definition(&migration.definition).await.map_err(refused)?.0,
-        };
+        match &migration.revision {
+            Some(revision) => Ok(revision.clone()),
+            None => Ok(self.aws.ecs.register_task_definition(&migration.definition).await.map_err(refused)?.0),
+        }
+    }
+
+    /// Starts a task: RunTask until ECS has room for it. So many of the same have failed before.
+    pub(super) async fn start(&self, errand: &Errand<'_>, earlier: usize) -> Result<Task, Ending> {
+        if self.edges.stop.is_raised() {
+            return Err(cancelled());
+        }
+        let key = &errand.migration.key;
         let mut number = earlier;
         let mut reasons = String::new();
         let look = async || {
-            let task = self.run_task(migration, &revision, number);
+            let task = self.run_task(errand, number);
             match self.aws.ecs.run_task(&task).await? {
                 Started::Task(task) => Ok(Judged::Done(Ok(*task))),
                 Started::Refused(refusals) => {
@@ -41,7 +57,7 @@ impl Session<'_> {
                         let why = format!("ECS started no task: {reasons}");
                         return Ok(Judged::Done(Err(Ending::new(Class::Refused, why))));
                     }
-                    let waiting = format!("{}: no room for the task yet ({reasons}), asking again", migration.key);
+                    let waiting = format!("{key}: no room for the task yet ({reasons}), asking again");
                     self.edges.runner.say(waiting);
                     // With the same token ECS may repeat its answer.
                     number += 1;
@@ -55,43 +71,45 @@ impl Session<'_> {
             Ok(Ended::Done(started)) => started,
             Ok(Ended::TimedOut) if reasons.is_empty() => {
                 let unanswered = Failure::remote("no request to start it was answered in time");
-                self.find_started(migration, unanswered).await
+                self.find_started(errand, unanswered).await
             }
             Ok(Ended::TimedOut) => {
                 Err(Ending::new(Class::Capacity, format!("ECS had no room for the task: {reasons}")))
             }
             Ok(Ended::Cancelled) => Err(cancelled()),
-            Err(failure) if failure.kind == Kind::Remote => self.find_started(migration, failure).await,
+            Err(failure) if failure.kind == Kind::Remote => self.find_started(errand, failure).await,
             Err(failure) => Err(refused(failure)),
         }
     }
 
-    fn run_task(&self, migration: &Migration, revision: &TaskDefinitionRevision, number: usize) -> RunTask {
+    fn run_task(&self, errand: &Errand<'_>, number: usize) -> RunTask {
+        let Errand { migration, revision, command, started_by } = errand;
         RunTask {
             cluster: self.config.cluster.clone(),
-            task_definition: revision.clone(),
+            task_definition: (*revision).clone(),
             network: migration.network.clone(),
             launch_type: migration.launch_type.clone(),
             capacity_providers: migration.capacity_providers.clone(),
             platform_version: migration.platform_version.clone(),
             container: migration.container.clone(),
-            command: migration.command.clone(),
+            command: command.to_vec(),
             environment: Vec::new(),
-            started_by: migration.started_by.clone(),
-            client_token: client_token(&self.config.run, &migration.started_by, number),
+            started_by: started_by.clone(),
+            client_token: client_token(&self.config.run, started_by, number),
             tags: Vec::new(),
         }
     }
 
     /// RunTask had no answer: its task may run all the same.
-    async fn find_started(&self, migration: &Migration, failure: Failure) -> Result<Task, Ending> {
+    async fn find_started(&self, errand: &Errand<'_>, failure: Failure) -> Result<Task, Ending> {
         let lost = |failure: Failure| Ending {
             hint: failure.hint,
             ..Ending::new(Class::Lost, format!("whether a task was started is not known: {:#}", failure.error))
         };
-        let tasks = self.aws.ecs.tasks_of_family(&self.config.cluster, &migration.family).await.map_err(&lost)?;
+        let family = &errand.migration.family;
+        let tasks = self.aws.ecs.tasks_of_family(&self.config.cluster, family).await.map_err(&lost)?;
         let is_ours =
-            |task: &Task| task.started_by.as_ref() == Some(&migration.started_by) && task.desired_status != "STOPPED";
+            |task: &Task| task.started_by.as_ref() == Some(&errand.started_by) && task.desired_status != "STOPPED";
         tasks.into_iter().find(is_ours).ok_or_else(|| lost(failure))
     }
 }
@@ -101,6 +119,10 @@ pub(super) fn blocked(task: &Task) -> Ending {
     let by = task.started_by.as_deref().unwrap_or("somebody");
     let why = format!("task {} (started by `{by}`) is migrating already; no other one was started", task.id());
     Ending::new(Class::AlreadyRunning, why)
+}
+
+fn cancelled() -> Ending {
+    Ending::new(Class::NotStarted, "cancelled before the task was started")
 }
 
 fn refused(failure: Failure) -> Ending {

@@ -20,7 +20,7 @@ use crate::plan::{Migration, Start};
 const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 
 /// The runner kills a cancelled step after ten seconds: the one request that matters has two of them, the log's last look one.
-const LAST_CALL: Duration = Duration::from_secs(2);
+pub(super) const LAST_CALL: Duration = Duration::from_secs(2);
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// A container has at most 120 s from SIGTERM to SIGKILL on Fargate (`stopTimeout`), and ECS some time to notice.
@@ -84,7 +84,7 @@ impl Session<'_> {
         }
     }
 
-    async fn look_until(
+    pub(super) async fn look_until(
         &self,
         limit: Duration,
         migration: &Migration,

@@ -28,6 +28,11 @@ pub(super) fn started_by(
     format!("{STARTED_BY}{}/{}/{key}", run.id, &hash(&what.to_string())[..16])
 }
 
+/// What tells the task that is asked before a migration whether any is pending: never taken for the migration itself.
+pub(crate) fn started_by_status(migration: &str) -> String {
+    format!("status/{}", migration.trim_start_matches(STARTED_BY))
+}
+
 /// The token of a start: repeated, ECS starts nothing new for 24 hours
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>). After a failure it must be another one,
 /// or ECS would hand back the dead task.
@@ -121,6 +126,7 @@ mod tests {
         check(vec![task("a", another_run, "RUNNING", None)], "blocked by a");
         check(vec![task("a", "migration/6/0123456789abcdef/orders", "RUNNING", None)], "new after 0");
         check(vec![task("a", "ecs-svc/1234567890123456789", "RUNNING", None)], "new after 0");
+        check(vec![task("a", &started_by_status(OURS), "STOPPED", Some(0))], "new after 0");
     }
 
     #[test]

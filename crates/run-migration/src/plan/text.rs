@@ -28,6 +28,9 @@ impl fmt::Display for Migration {
                 writeln!(formatter, "{key}: run {command} in container `{container}`")?;
             }
         }
+        if !self.status.is_empty() && matches!(self.start, Start::New { .. }) {
+            writeln!(formatter, "  unless `{}` says that nothing is pending", self.status.join(" "))?;
+        }
         match &self.revision {
             Some(revision) => writeln!(formatter, "  task definition: {}", revision.short())?,
             None => writeln!(formatter, "  task definition: a new revision of {}", self.family)?,

@@ -16,7 +16,11 @@ const POINTS_PER_PAGE: usize = 50;
 
 /// What is measured, by namespace, name and statistic; for an expression, by its text alone.
 #[derive(Debug, Default)]
-pub(crate) struct Metrics(BTreeMap<[String; 3], Levels>);
+pub(crate) struct Metrics {
+    levels: BTreeMap<[String; 3], Levels>,
+    /// Until when CloudWatch has not collected it all.
+    partial_until: Option<Timestamp>,
+}
 
 /// The value of a minute by the moment from which it holds; `None` is a time without data.
 type Levels = BTreeMap<Timestamp, Option<f64>>;
@@ -27,8 +31,14 @@ impl World {
     pub fn measure(&self, namespace: &str, metric: &str, statistic: &str, value: Option<f64>, after: Duration) {
         self.with(|state| {
             let key = [namespace, metric, statistic].map(str::to_owned);
-            state.cloudwatch.metrics.0.entry(key).or_default().insert(state.now + after, value);
+            state.cloudwatch.metrics.levels.entry(key).or_default().insert(state.now + after, value);
         });
+    }
+
+    /// For some time from now on CloudWatch answers with what it has collected so far, and calls it `PartialData`: all but the
+    /// newest point of each series.
+    pub fn answer_partially_for(&self, time: Duration) {
+        self.with(|state| state.cloudwatch.metrics.partial_until = Some(state.now + time));
     }
 }
 
@@ -42,24 +52,28 @@ pub(super) fn get_metric_data(state: &State, body: &Value) -> Result<Value, Refu
     if queries.is_empty() || queries.len() > 500 {
         return Err(Refusal::new("ValidationError", "MetricDataQueries must have between 1 and 500 queries"));
     }
+    let is_partial = state.cloudwatch.metrics.partial_until.is_some_and(|until| state.now < until);
     let mut points = Vec::new();
     for query in queries {
         let (key, period) = asked(query)?;
         let empty = Levels::new();
-        let levels = state.cloudwatch.metrics.0.get(&key).unwrap_or(&empty);
+        let levels = state.cloudwatch.metrics.levels.get(&key).unwrap_or(&empty);
         let begun = periods(from, to, period).take_while(|begin| *begin <= state.now);
-        points.extend(
-            begun
-                .filter_map(|begin| Some((begin, value(levels, &key[2], begin, period, state.now)?)))
-                .map(|(begin, value)| json!({ "id": query["Id"], "at": wire::epoch(begin), "value": value })),
-        );
+        let mut series: Vec<Value> = begun
+            .filter_map(|begin| Some((begin, value(levels, &key[2], begin, period, state.now)?)))
+            .map(|(begin, value)| json!({ "id": query["Id"], "at": wire::epoch(begin), "value": value }))
+            .collect();
+        if is_partial {
+            series.pop();
+        }
+        points.extend(series);
     }
     let (page, next) = wire::page(points, POINTS_PER_PAGE, body["NextToken"].as_str())
         .ok_or_else(|| Refusal::new("InvalidNextToken", "The next token specified is invalid."))?;
     let of = |query: &Value, member: &str| -> Vec<Value> {
         page.iter().filter(|point| point["id"] == query["Id"]).map(|point| point[member].clone()).collect()
     };
-    let status = if next.is_some() { "PartialData" } else { "Complete" };
+    let status = if next.is_some() || is_partial { "PartialData" } else { "Complete" };
     let results: Vec<Value> = queries
         .iter()
         .map(|query| {

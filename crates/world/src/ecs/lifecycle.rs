@@ -74,11 +74,24 @@ pub(super) fn ask_to_stop(state: &mut State, sequence: u64, stop: Stop) {
 
 /// What a container of this image does: its label says so, or it does what most do.
 pub(super) fn behaviour(labels: &BTreeMap<String, String>, in_service: bool) -> Behaviour {
-    let (label, usual) = if in_service {
-        ("world.serves", Behaviour::Serves)
-    } else {
-        ("world.runs", Behaviour::Exits { code: 0, after: Duration::from_secs(1), says: Vec::new() })
-    };
+    match in_service {
+        true => labelled(labels, "world.serves", Behaviour::Serves),
+        false => labelled(
+            labels,
+            "world.runs",
+            Behaviour::Exits { code: 0, after: Duration::from_secs(1), says: Vec::new() },
+        ),
+    }
+}
+
+/// What a job of this image does with a command: `world.runs.status` is about those that end with the word `status`.
+fn commanded(labels: &BTreeMap<String, String>, definition: &Value) -> Behaviour {
+    let word = definition["command"].as_array().and_then(|words| words.last()?.as_str());
+    let usual = behaviour(labels, false);
+    word.map_or(usual.clone(), |word| labelled(labels, &format!("world.runs.{word}"), usual))
+}
+
+fn labelled(labels: &BTreeMap<String, String>, label: &str, usual: Behaviour) -> Behaviour {
     match labels.get(label).map(|text| text.parse()) {
         None => usual,
         Some(Ok(behaviour)) => behaviour,
@@ -132,8 +145,10 @@ fn pulled(state: &mut State, sequence: u64) {
         if let Some((container, image)) = container.zip(image) {
             container.behaviour = Some(if among_jobs && !image.labels.contains_key("world.runs") {
                 Behaviour::Serves
-            } else {
+            } else if in_service {
                 behaviour(&image.labels, in_service)
+            } else {
+                commanded(&image.labels, &container.definition)
             });
             container.digest = Some(image.digest).filter(|digest| !digest.is_empty());
         }

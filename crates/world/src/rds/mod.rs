@@ -3,6 +3,8 @@
 //! API: <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/Welcome.html>
 
 mod operations;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::collections::BTreeMap;

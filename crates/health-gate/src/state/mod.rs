@@ -1,13 +1,13 @@
 //! What AWS says of a service: whether its deployment is ours and complete or waits at a hook, whether its tasks run and stay
 //! up, from which task definition and image, and whether the load balancer finds them healthy.
 
-use std::collections::BTreeSet;
+mod targets;
 
-use common::aws::{Aws, Deployment, LoadBalancer, Service, Target, Task};
+use common::aws::{Aws, Deployment, LoadBalancer, Service, Task};
 use common::failure::Failure;
 use common::names::{ClusterName, Digest, ServiceName};
 use common::stopped::{causes, is_own_failure};
-use futures_util::future::{join_all, join3, try_join};
+use futures_util::future::{join_all, join3};
 use serde_json::Value;
 
 use crate::check::Check;
@@ -114,7 +114,7 @@ impl State {
         let balancers = self.load_balancers.iter();
         let balancers = balancers.map(|balancer| async {
             match &running {
-                Ok(running) => targets_behind(balancer, primary.desired, running, aws).await,
+                Ok(running) => targets::look(balancer, primary.desired, running, aws).await,
                 Err(unseen) => unseen.clone(),
             }
         });
@@ -148,10 +148,11 @@ pub(crate) fn unseen(failure: &Failure) -> Sample {
 }
 
 fn deployment(primary: &Deployment) -> Sample {
-    let reason = || primary.reason.clone().unwrap_or_else(|| "ECS gave no reason".to_owned());
+    // ECS's sentence goes on in ours.
+    let reason = primary.reason.as_deref().map_or("ECS gave no reason", |reason| reason.trim_end_matches('.'));
     match primary.rollout.as_str() {
         "COMPLETED" => Sample::Good("completed".to_owned()),
-        "FAILED" => Sample::Certain(format!("failed: {}", reason())),
+        "FAILED" => Sample::Certain(format!("failed: {reason}")),
         "IN_PROGRESS" => {
             Sample::Unsettled(format!("in progress: {} of {} tasks run", primary.running, primary.desired))
         }
@@ -215,51 +216,6 @@ pub(crate) fn short_image(image: &str) -> String {
     }
 }
 
-/// What a load balancer finds of the tasks, in whichever of two target groups that take turns they are.
-async fn targets_behind(balancer: &LoadBalancer, desired: i32, running: &[Task], aws: &Aws) -> Sample {
-    let alternate = async {
-        match &balancer.alternate_target_group {
-            Some(group) => aws.elb.describe_target_health(group).await,
-            None => Ok(Vec::new()),
-        }
-    };
-    match try_join(aws.elb.describe_target_health(&balancer.target_group), alternate).await {
-        Err(failure) => unseen(&failure),
-        Ok((one, other)) => targets(&[one, other].concat(), desired, running),
-    }
-}
-
-/// Only the deployment's own targets count: those of the version before may be ill, and leave. Where tasks have no address of
-/// their own (network modes `bridge` and `host`), a target is an instance, and all of them count but those that leave.
-fn targets(targets: &[Target], desired: i32, running: &[Task]) -> Sample {
-    let up: Vec<&Task> = running.iter().filter(|task| task.last_status == "RUNNING").collect();
-    let containers = up.iter().flat_map(|task| &task.containers);
-    let addresses: BTreeSet<&String> = containers.flat_map(|container| &container.addresses).collect();
-    let is_own = |target: &&Target| match addresses.is_empty() {
-        true => target.state != "draining",
-        false => addresses.contains(&target.id),
-    };
-    let own: Vec<&Target> = targets.iter().filter(is_own).collect();
-    let count = |state: &str| own.iter().filter(|target| target.state == state).count();
-    let (healthy, wanted) = (count("healthy"), usize::try_from(desired).unwrap_or_default());
-    let observed = format!("{healthy} of {wanted} healthy");
-    let unhealthy: Vec<&&Target> = own.iter().filter(|target| target.state.starts_with("unhealthy")).collect();
-    match unhealthy.first() {
-        _ if wanted == 0 => Sample::Bad("none is wanted: the desired count is 0".to_owned()),
-        Some(first) => {
-            let reason = first.reason.as_deref().unwrap_or("no reason given");
-            Sample::Bad(format!("{observed}, {} unhealthy ({reason})", unhealthy.len()))
-        }
-        None if up.is_empty() => Sample::Unsettled(format!("{observed}: no task of the deployment runs yet")),
-        None if healthy >= wanted => Sample::Good(observed),
-        None if up.len() < wanted => Sample::Unsettled(format!("{observed}, {} tasks run", up.len())),
-        None if count("initial") > 0 => {
-            Sample::Unsettled(format!("{observed}, {} being checked for the first time", count("initial")))
-        }
-        None => Sample::Bad(observed),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use common::aws::{Container, LifecycleHook, ServiceDeployment};
@@ -297,7 +253,7 @@ mod tests {
     fn a_deployment_is_good_once_it_is_complete() {
         for (rollout, expected) in [
             ("COMPLETED", Sample::Good("completed".into())),
-            ("FAILED", Sample::Certain("failed: tasks failed to start.".into())),
+            ("FAILED", Sample::Certain("failed: tasks failed to start".into())),
             ("IN_PROGRESS", Sample::Unsettled("in progress: 1 of 2 tasks run".into())),
             ("", Sample::Unsettled("ECS shows no rollout state".into())),
             ("A_NEWER_WORD", Sample::Unsettled("A_NEWER_WORD".into())),
@@ -336,7 +292,7 @@ mod tests {
         }
     }
 
-    fn task(health: &str, address: &str) -> Task {
+    pub(super) fn task(health: &str, address: &str) -> Task {
         Task {
             arn: "arn:aws:ecs:eu-west-1:111122223333:task/shop/0a1b".into(),
             started_by: Some("ecs-svc/1".into()),
@@ -399,45 +355,5 @@ mod tests {
         let definition = json!({ "containerDefinitions": [{ "image": "nginx:1" }, { "image": reference("1") }] });
         assert_eq!(image(&definition, &reference("1")), Sample::Good("shop/auth@sha256:111111111111".into()));
         assert_eq!(image(&definition, &reference("2")), Sample::Bad("nginx:1, shop/auth@sha256:111111111111".into()));
-    }
-
-    #[test]
-    fn the_load_balancer_has_to_find_as_many_targets_healthy_as_tasks_are_wanted() {
-        let found = |states: &[&str]| {
-            let reason = "Target.ResponseCodeMismatch: Health checks failed with these codes: [503]";
-            let target = |state: &&str| Target {
-                id: "10.0.0.1".into(),
-                port: Some(3001),
-                state: (*state).into(),
-                reason: state.starts_with("unhealthy").then(|| reason.to_owned()),
-            };
-            let running = [task("UNKNOWN", "10.0.0.1"), task("UNKNOWN", "10.0.0.1")];
-            targets(&states.iter().map(target).collect::<Vec<_>>(), 2, &running)
-        };
-        assert_eq!(found(&["healthy", "healthy", "draining"]), Sample::Good("2 of 2 healthy".into()));
-        assert_eq!(
-            found(&["healthy", "initial"]),
-            Sample::Unsettled("1 of 2 healthy, 1 being checked for the first time".into())
-        );
-        assert_eq!(
-            found(&["healthy", "unhealthy"]),
-            Sample::Bad(
-                "1 of 2 healthy, 1 unhealthy (Target.ResponseCodeMismatch: Health checks failed with these codes: [503])".into()
-            )
-        );
-        assert_eq!(found(&["healthy"]), Sample::Bad("1 of 2 healthy".into()));
-        assert_eq!(found(&[]), Sample::Bad("0 of 2 healthy".into()));
-    }
-
-    #[test]
-    fn the_targets_of_the_version_before_do_not_count() {
-        let target =
-            |id: &str, state: &str| Target { id: id.into(), port: Some(3001), state: state.into(), reason: None };
-        let both = [target("10.0.0.1", "healthy"), target("10.0.0.9", "unhealthy")];
-        assert_eq!(targets(&both, 1, &[task("UNKNOWN", "10.0.0.1")]), Sample::Good("1 of 1 healthy".into()));
-        let ill = "0 of 1 healthy, 1 unhealthy (no reason given)";
-        assert_eq!(targets(&both, 1, &[task("UNKNOWN", "10.0.0.9")]), Sample::Bad(ill.into()));
-        let none = "0 of 1 healthy: no task of the deployment runs yet";
-        assert_eq!(targets(&[target("10.0.0.9", "draining")], 1, &[]), Sample::Unsettled(none.into()));
     }
 }
