@@ -11,7 +11,7 @@ use common::failure::Failure;
 use common::image_source::{ImageSource, SourceImage};
 use common::names::{Digest, Tag};
 use common::push::{Destination, LayerMap, Provenance, Pushed, Pusher, Tally};
-use common::registry::{Keys, Registry, Repository};
+use common::registry::{Artifact, Keys, Registry, Repository};
 use common::runner::Runner;
 use insta::assert_snapshot;
 use stage::images::{Form, Layout, docker_archive, gunzip, layer};
@@ -462,20 +462,56 @@ async fn what_is_known_of_an_image_is_attached_to_it() {
         scene.stage.world.image_digest("shop/auth", &format!("sha256-{}", pushed.descriptor.digest.hexadecimal())),
         None
     );
+}
 
-    // A registry that keeps no list is given one, at a tag.
-    for call in ["PUT /v2/shop/auth/manifests/*", "GET /v2/shop/auth/referrers/*"] {
-        let fault = if call.starts_with("PUT") { Fault::answer(201, "") } else { Fault::answer(404, "") };
-        scene.stage.world.script(call, fault, 1);
-    }
-    let sbom = common::registry::Artifact {
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_keeps_no_list_of_what_is_attached_is_given_one() {
+    let scene = Scene::new().await;
+    scene.stage.world.forget_referrers();
+    let pushed = scene.push(&scene.layout("image", &layers(), Form::Compressed).await).await.unwrap();
+    let registry = scene.registry();
+    let repository = registry.repository("shop/auth".parse().unwrap());
+    let artifact = |title: &str| Artifact {
         media_type: "application/spdx+json".to_owned(),
-        content: "{}".into(),
-        title: "sbom.spdx.json".to_owned(),
+        content: format!("{{ \"name\": \"{title}\" }}").into(),
+        title: title.to_owned(),
     };
-    let told = repository.attach(&pushed.descriptor, &sbom).await;
-    // The world was told to forget the manifest that the list would name.
-    assert!(told.unwrap_err().to_string().contains("misses a part of it"));
+    let tag = format!("sha256-{}", pushed.descriptor.digest.hexadecimal());
+    let mut expected = Vec::new();
+    // The last one was attached by a run before.
+    for title in ["sbom.spdx.json", "tools.spdx.json", "sbom.spdx.json"] {
+        let attached = repository.attach(&pushed.descriptor, &artifact(title)).await.unwrap().to_string();
+        if !expected.contains(&attached) {
+            expected.push(attached);
+        }
+        let list = repository.manifest(&tag).await.unwrap().unwrap();
+        let list: serde_json::Value = serde_json::from_slice(&list.bytes).unwrap();
+        let listed = list["manifests"].as_array().unwrap().iter().map(|entry| entry["digest"].as_str().unwrap());
+        assert_eq!(listed.collect::<Vec<_>>(), expected, "{title}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runner_without_room_is_told_where_room_is_needed() {
+    let scene = Scene::new().await;
+    // A folder that cannot hold a file, as one on a full disk.
+    let environment = [("RUNNER_TEMP", "/proc/self/fd")].into_iter().collect();
+    let runner = Runner::new(environment, Box::new(scene.page.clone()));
+    let edges = Edges { runner, ..scene.stage.edges(&[]) };
+    // More than is kept in memory, and what cannot be compressed.
+    let mut state = 1_u64;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    });
+    let image = scene.layout("image", &[noise.take(5 << 20).collect()], Form::Plain).await;
+    let registry = Registry::new(&edges, REGISTRY, Keys::Ecr(scene.aws.ecr.clone()));
+    let repository = registry.repository("shop/auth".parse().unwrap());
+    let destination = Destination { repository, ecr: None };
+    let pushed = Pusher::new(&edges).push("auth", &image, &destination, &LayerMap::default(), &[]).await;
+    let text = told(pushed);
+    assert!(text.contains("make room on the runner"), "{text}");
+    assert_eq!(scene.tagged(), None);
 }
 
 #[tokio::test(start_paused = true)]

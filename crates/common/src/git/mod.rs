@@ -1,5 +1,6 @@
 //! git, read from the object database of the checkout: no other program, no network, nothing written.
 
+mod blobs;
 mod files;
 mod history;
 
@@ -11,7 +12,7 @@ use gix::ObjectId;
 pub use self::files::Change;
 pub use self::history::Tag;
 
-use self::files::{Blobs, keeping};
+use self::blobs::{Blobs, keeping};
 use crate::failure::Failure;
 use crate::names::CommitSha;
 

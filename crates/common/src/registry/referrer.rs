@@ -55,11 +55,14 @@ impl Repository<'_> {
     pub async fn attach(&self, subject: &Descriptor, artifact: &Artifact) -> Result<Digest, Failure> {
         let manifest = artifact.manifest(subject);
         let digest = manifest.digest();
-        if self.manifest(digest.as_str()).await?.is_none() {
-            self.put_contents(artifact).await?;
-        }
-        // Once more where it is there already: it may have been cut off before it was listed.
-        let is_listed = self.put_manifest(&manifest, digest.as_str()).await?;
+        let is_listed = match self.manifest(digest.as_str()).await? {
+            // It may have been cut off before it was listed.
+            Some(_) => false,
+            None => {
+                self.put_contents(artifact).await?;
+                self.put_manifest(&manifest, digest.as_str()).await?
+            }
+        };
         if !is_listed && !self.lists_referrers(&subject.digest).await? {
             self.list_by_tag(&subject.digest, &manifest, artifact).await?;
         }

@@ -41,6 +41,8 @@ pub(crate) struct Ecr {
     pub(crate) uploads: registry::Uploads,
     /// What the registry says of the scanning of all repositories.
     scanning: scans::Scanning,
+    /// Whether it knows nothing of what refers to an image, as registries did before the specification's version 1.1.
+    pub(crate) lists_no_referrers: bool,
 }
 
 /// Whether a password opens the registry.

@@ -75,6 +75,11 @@ impl World {
         });
     }
 
+    /// Has the registry know nothing of what refers to an image, as registries did before version 1.1 of the specification.
+    pub fn forget_referrers(&self) {
+        self.with(|state| state.ecr.lists_no_referrers = true);
+    }
+
     /// Puts an image (a manifest, a configuration and one layer for each platform) into the registry and answers its digest.
     ///
     /// # Panics

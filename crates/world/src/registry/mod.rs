@@ -186,7 +186,7 @@ fn put_manifest(state: &mut State, name: &str, reference: &str, request: &Reques
             set(&mut response, CONTENT_DIGEST, &digest);
             // The registry keeps the list of what refers to an image, and says so ("Pushing Manifests with Subject").
             let manifest: Value = serde_json::from_slice(request.body()).unwrap_or_default();
-            if let Some(subject) = manifest["subject"]["digest"].as_str() {
+            if let Some(subject) = manifest["subject"]["digest"].as_str().filter(|_| !state.ecr.lists_no_referrers) {
                 set(&mut response, SUBJECT, subject);
             }
             response
@@ -212,6 +212,9 @@ fn list_tags(state: &State, name: &str) -> Response<Bytes> {
 }
 
 fn list_referrers(state: &State, name: &str, subject: &str) -> Response<Bytes> {
+    if state.ecr.lists_no_referrers {
+        return refuse(StatusCode::NOT_FOUND, "NOT_FOUND", "no such resource");
+    }
     let referrers: Vec<Value> =
         state.ecr.repository(name).map(|repository| repository.referrers(subject)).unwrap_or_default();
     let media_type = "application/vnd.oci.image.index.v1+json";

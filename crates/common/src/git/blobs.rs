@@ -1,0 +1,90 @@
+//! The contents of files: read when they are asked for, from as many threads as ask.
+
+use std::fmt;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use gix::ObjectId;
+use gix::odb::pack::cache::lru::MemoryCappedHashmap;
+use gix::odb::pack::index;
+use monorepo::files::{BlobId, Contents, LARGEST, Place};
+
+/// How many bytes each reader keeps: a pack tells most contents by what differs from another.
+const KEPT: usize = 2 * 1024 * 1024;
+
+/// The contents of files.
+pub(super) struct Blobs {
+    repository: gix::ThreadSafeRepository,
+    /// Tell where in its pack a content is.
+    indices: OnceLock<Vec<index::File>>,
+    /// One repository may be read by one thread at a time: those that nobody reads now.
+    idle: Mutex<Vec<gix::Repository>>,
+}
+
+impl Blobs {
+    pub(super) fn of(repository: gix::ThreadSafeRepository) -> Self {
+        Self { repository, indices: OnceLock::new(), idle: Mutex::default() }
+    }
+}
+
+impl Contents for Blobs {
+    fn read(&self, id: BlobId) -> Result<Vec<u8>, String> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = idle().pop();
+        let repository = mine.unwrap_or_else(|| keeping(self.repository.to_thread_local()));
+        let content = content(&repository, ObjectId::from(id.0));
+        idle().push(repository);
+        content
+    }
+
+    fn place(&self, id: BlobId) -> Place {
+        let id = ObjectId::from(id.0);
+        let indices = self.indices.get_or_init(|| indices(&self.repository));
+        let found = indices.iter().enumerate().find_map(|(file, index)| {
+            let offset = index.pack_offset_at_index(index.lookup(id)?);
+            Some(Place { file, offset })
+        });
+        found.unwrap_or(Place { file: indices.len(), offset: 0 })
+    }
+}
+
+impl fmt::Debug for Blobs {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Blobs").field("repository", &self.repository).finish_non_exhaustive()
+    }
+}
+
+/// The indices of all packs. One that cannot be read makes nothing wrong, but slower.
+fn indices(repository: &gix::ThreadSafeRepository) -> Vec<index::File> {
+    let packs = std::fs::read_dir(repository.objects_dir().join("pack")).into_iter().flatten().flatten();
+    let paths =
+        packs.map(|pack| pack.path()).filter(|path| path.extension().is_some_and(|extension| extension == "idx"));
+    paths.filter_map(|path| index::File::at(path, gix::hash::Kind::Sha1).ok()).collect()
+}
+
+/// Has a reader keep what it unpacked for as long as others are told by it: it would be unpacked anew for each of them.
+pub(super) fn keeping(mut repository: gix::Repository) -> gix::Repository {
+    repository.objects.set_pack_cache(|| Box::new(MemoryCappedHashmap::new(KEPT)));
+    repository
+}
+
+fn content(repository: &gix::Repository, id: ObjectId) -> Result<Vec<u8>, String> {
+    match repository.try_find_object(id) {
+        Ok(Some(object)) if object.kind == gix::objs::Kind::Blob && object.data.len() as u64 <= LARGEST => {
+            Ok(object.detach().data)
+        }
+        found => Err(unreadable(repository, id, found.err())),
+    }
+}
+
+/// Why a content was not read.
+fn unreadable(repository: &gix::Repository, id: ObjectId, error: Option<gix::Error>) -> String {
+    match (repository.try_find_header(id), error) {
+        (Ok(None), _) => "its content is not in the clone: leave out `filter` of actions/checkout".to_owned(),
+        (Ok(Some(header)), _) if header.kind() != gix::objs::Kind::Blob => {
+            format!("not a file, but a {}", header.kind())
+        }
+        (Ok(Some(header)), _) if header.size() > LARGEST => format!("larger than {} MiB", LARGEST / 1024 / 1024),
+        (Ok(Some(_)), None) => "the clone changed while it was read".to_owned(),
+        (Ok(Some(_)), Some(error)) | (Err(error), _) => format!("the clone cannot be read: {error}"),
+    }
+}
