@@ -113,8 +113,9 @@ fn told(pushed: Result<Pushed, Failure>) -> String {
     without_waits(&steady(&pushed.unwrap_err().to_string()))
 }
 
-/// Waits are random.
+/// Waits are random, and of blobs that go up side by side either may meet what is wrong: the layer, or the configuration.
 fn without_waits(text: &str) -> String {
+    let text = text.replace("(94 bytes) to", "(N bytes) to").replace("(269 bytes) to", "(N bytes) to");
     let lines = text.lines().map(|line| match line.rsplit_once(" in ") {
         Some((head, wait)) if wait.ends_with('s') && line.contains("attempt ") => format!("{head} in N s"),
         _ => line.to_owned(),
