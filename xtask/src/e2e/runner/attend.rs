@@ -103,7 +103,8 @@ mod tests {
     use super::*;
 
     fn attended(script: &str, fate: Fate<'_>) -> Result<Ended> {
-        attend(program("sh").args(["-c", script]), "no-container", fate)
+        // Who is started in the background of a script ignores SIGINT, and a shell cannot trap what it was started to ignore.
+        attend(program("env").args(["--default-signal=INT", "sh", "-c", script]), "no-container", fate)
     }
 
     #[test]
