@@ -21,7 +21,7 @@ pub(crate) async fn deployed(stage: &Stage, environment: &str, commit: &str) {
         task: "deploy",
         description: "",
         production: true,
-        payload: Value::Null,
+        payload: serde_json::json!({}),
     };
     edges.github(&token).expect("a repository").create_deployment(&deployment).await.expect("a deployment");
 }
