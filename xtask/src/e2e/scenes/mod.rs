@@ -30,8 +30,12 @@ pub(crate) enum Part {
 
 /// Plays these parts; all, if none is named.
 pub(crate) fn play(stage: &Stage, parts: &[Part]) -> Result<()> {
-    let is_asked = |part: Part| parts.is_empty() || parts.contains(&part);
-    if is_asked(Part::Deliveries) || is_asked(Part::Workflows) {
+    // The workflows deliver to what the deliveries left running.
+    let is_asked = |part: Part| {
+        let is_before = part == Part::Deliveries && parts.contains(&Part::Workflows);
+        parts.is_empty() || parts.contains(&part) || is_before
+    };
+    if is_asked(Part::Deliveries) {
         let versions = play_deliveries(stage)?;
         if is_asked(Part::Workflows) {
             workflows::play(stage, versions.each_ref().map(String::as_str))?;
