@@ -93,17 +93,6 @@ pub(crate) fn bill_of_materials(file: &Path) -> Result<()> {
 
 /// Compiles packages of the workspace to static binaries; answers their folder.
 pub(crate) fn compile(packages: &[&str], build: Build) -> Result<PathBuf> {
-    let packages = packages.iter().flat_map(|package| ["--package", package]);
-    compile_these(&packages.collect::<Vec<_>>(), build)
-}
-
-/// Compiles an example of a package to a static binary.
-pub(crate) fn compile_example(package: &str, example: &str, build: Build) -> Result<PathBuf> {
-    let folder = compile_these(&["--package", package, "--example", example], build)?;
-    Ok(folder.join("examples").join(example))
-}
-
-fn compile_these(what: &[&str], build: Build) -> Result<PathBuf> {
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let profile = match build {
         Build::Shipped => "image",
@@ -117,7 +106,7 @@ fn compile_these(what: &[&str], build: Build) -> Result<PathBuf> {
         // A profile of its own has a folder of its own, and waits for nobody who compiles for development.
         cargo.args(["--config", "profile.quick.inherits='dev'", "--config", "profile.quick.debug=0"]);
     }
-    cargo.args(what).run()?;
+    cargo.args(packages.iter().flat_map(|package| ["--package", package])).run()?;
     Ok(target().join(triple).join(profile))
 }
 

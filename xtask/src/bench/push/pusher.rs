@@ -34,8 +34,13 @@ pub(super) struct Programs {
 
 impl Programs {
     pub(super) fn find() -> Result<Self> {
-        Ok(Self { ours: image::compile_example("common", "push", Build::Shipped)?, crane: tools::crane()? })
+        Ok(Self { ours: ours()?, crane: tools::crane()? })
     }
+}
+
+/// The engine of ecr-push as a program of its own. The suite is named beside it, so that what both are made of is compiled once.
+fn ours() -> Result<PathBuf> {
+    Ok(image::compile(&["suite", "pusher"], Build::Shipped)?.join("pusher"))
 }
 
 /// All blobs of a layout, each by `POST` and `PUT`, side by side.

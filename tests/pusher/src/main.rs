@@ -1,7 +1,7 @@
 //! Pushes an image to any registry, without AWS: the engine of `ecr-push` alone, for its benchmark.
 //!
 //! ```sh
-//! IMAGE=oci:DIR TO=127.0.0.1:5000/shop/auth:v2 KNOWN=v1 cargo run -p common --example push
+//! IMAGE=oci:DIR TO=127.0.0.1:5000/shop/auth:v2 KNOWN=v1 cargo run -p pusher
 //! ```
 //!
 //! `IMAGE` is anything that the action's input `image` takes; `KNOWN` names an image in the same repository to read the layer
