@@ -27,11 +27,13 @@ pub struct Collected<'s> {
     known: Known<'s>,
 }
 
+/// A project, as what it is taken, and what the context leaves out of it, if it does.
+type BroadKey = (ProjectId, Role, Option<Digest>);
+
 /// What several services of a commit are made of.
 #[derive(Clone, Debug, Default)]
 struct Known<'s> {
-    /// By project, role, and what the context leaves out.
-    items: BTreeMap<(ProjectId, Role, Option<Digest>), Arc<Items<'s>>>,
+    items: BTreeMap<BroadKey, Arc<Items<'s>>>,
     keys: Keys,
 }
 
@@ -48,11 +50,8 @@ impl Snapshot<'_> {
         other: &'s Snapshot<'_>,
         collected: &Collected<'s>,
     ) -> Collected<'s> {
-        let apart = match self.is_shaped_as(other) {
-            true => self.files.apart(&other.files),
-            false => return self.collect(services),
-        };
-        if apart.iter().any(|path| path.ends_with(".dockerignore")) {
+        let apart = self.files.apart(&other.files);
+        if !self.is_shaped_as(other) || apart.iter().any(|path| path.ends_with(".dockerignore")) {
             return self.collect(services);
         }
         let mut known = collected.known.clone();
@@ -109,7 +108,7 @@ enum Share<'v, 's> {
     /// What its Dockerfile copies: these files.
     Copied(&'v BTreeSet<&'s str>),
     /// All that counts, but for what its context leaves out if there is a digest: as others take it.
-    Broad((ProjectId, Role, Option<Digest>)),
+    Broad(BroadKey),
 }
 
 /// A service on the way.
@@ -167,8 +166,8 @@ impl<'s> Collector<'s, '_> {
             wanted.len(),
             || (),
             |(), portion| {
-                let collect = |((project, role, ignored), making): &(_, &Making<'s>)| {
-                    let items = self.broad(making, *project, *role, Option::is_some(ignored));
+                let collect = |(key, making): &(_, &Making<'s>)| {
+                    let items = self.broad(making, *key);
                     (items.digest(), Arc::new(items))
                 };
                 wanted[portion].iter().map(collect).collect()
@@ -193,7 +192,10 @@ impl<'s> Collector<'s, '_> {
         let name = |project: &ProjectId| snapshot.name(*project).to_owned();
         for project in reach.keys() {
             let items = match making.share(*project, snapshot.root(*project)) {
-                Share::Broad(key) => self.known.items.get(&key).map(Arc::clone).unwrap_or_default(),
+                Share::Broad(key) => match self.known.items.get(&key) {
+                    Some(known) => Arc::clone(known),
+                    None => Arc::new(self.broad(making, key)),
+                },
                 Share::Copied(paths) => {
                     let role = making.role_of(*project);
                     let mut items = snapshot.configured(*project, role);
@@ -216,11 +218,11 @@ impl<'s> Collector<'s, '_> {
     }
 
     /// All that counts of a project, but for what the context leaves out, if that is asked about.
-    fn broad(&self, making: &Making<'s>, project: ProjectId, role: Role, is_filtered: bool) -> Items<'s> {
+    fn broad(&self, making: &Making<'s>, (project, role, ignored): BroadKey) -> Items<'s> {
         let (snapshot, context) = (self.snapshot, making.service.context.as_str());
         let mut items = snapshot.configured(project, role);
         let files = snapshot.files.below(snapshot.root(project));
-        let files = files.filter(|(path, _)| !is_filtered || !making.view.leaves_out(context, path));
+        let files = files.filter(|(path, _)| ignored.is_none() || !making.view.leaves_out(context, path));
         self.select(project, role, files, &mut items);
         items.settled()
     }
