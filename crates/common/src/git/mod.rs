@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gix::ObjectId;
+use monorepo::files::LARGEST;
 
 pub use self::files::Change;
 pub use self::history::Tag;
@@ -18,7 +19,7 @@ use crate::names::CommitSha;
 
 /// The most memory that an object may take while it is read: its own, that of the one which it is told by, and what differs. What
 /// is too large is not to be in memory at all.
-const ALLOCATED: &str = "gitoxide.objects.allocLimit=100663296";
+const ALLOCATED: u64 = 3 * LARGEST;
 
 /// The repository of the checkout.
 #[derive(Clone, Debug)]
@@ -34,7 +35,9 @@ impl Git {
     /// "dubious ownership" (actions/checkout#1048). What that protects from is configuration that runs programs: none is run
     /// here, and only the repository's own configuration is read.
     pub fn open(workspace: &Path) -> Result<Self, Failure> {
-        let options = gix::open::Options::isolated().with(gix::sec::Trust::Full).config_overrides([ALLOCATED]);
+        let options = gix::open::Options::isolated()
+            .with(gix::sec::Trust::Full)
+            .config_overrides([format!("gitoxide.objects.allocLimit={ALLOCATED}")]);
         let mut repository = gix::open_opts(workspace, options).map_err(|error| {
             let why = if workspace.join(".git").exists() { format!(": {error}") } else { String::new() };
             Failure::input(format!("`{}` is not a git repository{why}", workspace.display()))
