@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod docker;
 mod e2e;
+mod fuzz;
 mod image;
 mod policies;
 mod poll;
@@ -14,6 +15,7 @@ mod tools;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -47,6 +49,12 @@ enum Task {
         /// What to measure.
         races: Vec<bench::Race>,
     },
+    /// Give the languages that the suite reads texts that nobody thought of. Needs a C++ compiler.
+    Fuzz {
+        /// For how many seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// Lay out the files of the container image below target/rootfs.
     Rootfs,
     /// Write the tree that a release's tag points to: the actions with their image by digest, and the reusable workflows.
@@ -66,6 +74,7 @@ fn main() -> ExitCode {
         Task::Generate { check } => generate(check),
         Task::E2e { quick, parts } => e2e::run(if quick { Build::Quick } else { Build::Shipped }, &parts),
         Task::Bench { races } => bench::run(&races),
+        Task::Fuzz { seconds } => fuzz::run(Duration::from_secs(seconds)),
         Task::Rootfs => image::rootfs(Build::Shipped).map(|rootfs| process::say(rootfs.display())),
         Task::ReleaseTree(release) => release.write(),
         Task::Image => docker::require().and_then(|()| image::image(Build::Shipped)),

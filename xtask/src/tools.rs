@@ -71,6 +71,23 @@ pub(crate) fn debian_package(name: &str) -> Result<()> {
         .log(&log)
 }
 
+/// The files of a package of Debian's, unpacked below `target/tools` and not installed: nothing of it starts by itself.
+pub(crate) fn debian(package: &str) -> Result<PathBuf> {
+    let unpacked = folder().join("debian").join(package);
+    if !unpacked.is_dir() {
+        say(format!("fetches {package} with apt-get"));
+        let fetched = folder().join("debian").join(format!("{package}.fetched"));
+        std::fs::create_dir_all(&fetched).with_context(|| format!("cannot make {}", fetched.display()))?;
+        program("apt-get").arg("update").log(&target().join("e2e/apt-get.log"))?;
+        program("apt-get").current_dir(&fetched).args(["download", package]).read()?;
+        let archive = std::fs::read_dir(&fetched)?.next().context("apt-get has downloaded nothing")??;
+        program("dpkg-deb").arg("--extract").arg(archive.path()).arg(fetched.join("files")).read()?;
+        std::fs::rename(fetched.join("files"), &unpacked)?;
+        std::fs::remove_dir_all(&fetched).with_context(|| format!("cannot remove {}", fetched.display()))?;
+    }
+    Ok(unpacked)
+}
+
 /// A program that is installed with Go.
 fn of_go(name: &str, version: &str, package: &str) -> Result<PathBuf> {
     let binary = folder().join(format!("{name}-{version}/{name}"));

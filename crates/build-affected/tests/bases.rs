@@ -21,6 +21,25 @@ fn push(stage: &Stage, service: &str, tag: &str) -> String {
     stage.world.push_image(ImageSeed { repository, tag: tag.to_owned(), env, ..ImageSeed::default() })
 }
 
+/// A service that runs what this tag stands for.
+fn serve(stage: &Stage, service: &str, tag: &str) {
+    let image = format!("111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/{service}:{tag}");
+    stage.world.create_service(ServiceSeed {
+        cluster: "shop".into(),
+        name: service.into(),
+        task_definition: json!({
+            "family": service,
+            "cpu": "256",
+            "memory": "512",
+            "networkMode": "awsvpc",
+            "requiresCompatibilities": ["FARGATE"],
+            "executionRoleArn": "arn:aws:iam::111122223333:role/execution",
+            "containerDefinitions": [{ "name": "app", "image": image }],
+        }),
+        ..ServiceSeed::default()
+    });
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_the_registry_has_is_not_built_again_and_gets_the_commit_s_tag() {
     let mut stage = shop();
@@ -80,21 +99,7 @@ async fn each_service_is_compared_with_the_commit_that_it_runs() {
     // `auth` runs the second commit, `api` still the first; `site` was never deployed.
     for (service, commit) in [("auth", &second), ("api", &first)] {
         push(&stage, service, commit);
-        let image = format!("111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/{service}:{commit}");
-        stage.world.create_service(ServiceSeed {
-            cluster: "shop".into(),
-            name: service.into(),
-            task_definition: json!({
-                "family": service,
-                "cpu": "256",
-                "memory": "512",
-                "networkMode": "awsvpc",
-                "requiresCompatibilities": ["FARGATE"],
-                "executionRoleArn": "arn:aws:iam::111122223333:role/execution",
-                "containerDefinitions": [{ "name": "app", "image": image }],
-            }),
-            ..ServiceSeed::default()
-        });
+        serve(&stage, service, commit);
     }
     let ran = run(&stage, &[("base-from", "deployed"), ("environment", "staging"), ("aws-region", "eu-west-1")]).await;
     assert_eq!(
@@ -104,4 +109,29 @@ async fn each_service_is_compared_with_the_commit_that_it_runs() {
         ran.log
     );
     assert!(stage.world.writes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_moved_since_is_not_what_runs() {
+    let mut stage = shop();
+    let first = git(&stage, &["rev-parse", "HEAD"]);
+    let second = commit(&mut stage, &[("apps/auth/src/main.ts", "2\n"), ("apps/api/src/main.ts", "2\n")]);
+    let pushed = |service: &str, tags: &[&str], commit: &str| {
+        for tag in tags {
+            stage.world.push_image(ImageSeed {
+                repository: format!("shop/{service}"),
+                tag: (*tag).to_owned(),
+                labels: vec![("org.opencontainers.image.revision".into(), commit.to_owned())],
+                ..ImageSeed::default()
+            });
+        }
+    };
+    // Both run the second commit's image by the tag `latest`: the one has the commit's tag, too, the other its label alone.
+    for (service, tags) in [("auth", &["latest", &second][..]), ("api", &["latest"])] {
+        pushed(service, tags, &second);
+        serve(&stage, service, "latest");
+        pushed(service, &["latest"], &first);
+    }
+    let ran = run(&stage, &[("base-from", "deployed"), ("environment", "staging"), ("aws-region", "eu-west-1")]).await;
+    assert_eq!((ran.output("services"), ran.exit_code), (r#"["site"]"#, 0), "{}", ran.log);
 }

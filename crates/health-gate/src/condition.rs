@@ -10,6 +10,8 @@ use common::duration::human;
 use http::HeaderMap;
 use serde_json::{Number, Value};
 
+pub use self::parse::Mistake;
+
 /// How much of a value is shown.
 const SHOWN: usize = 120;
 
@@ -18,10 +20,12 @@ const DAY: Duration = Duration::from_hours(24);
 
 /// Something that an answer has to be.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Condition {
+pub struct Condition {
     subject: Subject,
     comparison: Comparison,
     value: Literal,
+    /// The value as somebody wrote it: a limit that is rounded for people is another limit.
+    written: String,
 }
 
 /// What is looked at.
@@ -58,31 +62,37 @@ pub(crate) enum Literal {
 
 /// What a service answered.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: String,
-    pub(crate) latency: Duration,
+pub struct Answer {
+    /// Its status code.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// As much of its body as is read.
+    pub body: String,
+    /// How long it took, to its last byte.
+    pub latency: Duration,
     /// How long the certificate is valid from now on; `None` if none was seen.
-    pub(crate) certificate: Option<Duration>,
+    pub certificate: Option<Duration>,
 }
 
 /// Whether a condition holds, and what was there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Evaluation {
-    pub(crate) holds: bool,
-    pub(crate) observed: String,
+pub struct Evaluation {
+    /// Whether it holds.
+    pub holds: bool,
+    /// What was there, for people.
+    pub observed: String,
 }
 
 impl Condition {
     /// What is looked at: `json(/version)`.
-    pub(crate) fn subject(&self) -> String {
+    pub fn subject(&self) -> String {
         self.subject.to_string()
     }
 
-    /// What it has to be: `== 'abc'`.
-    pub(crate) fn expected(&self) -> String {
-        format!("{} {}", self.comparison.sign(), self.value)
+    /// What it has to be, as it was written: `== 'abc'`.
+    pub fn expected(&self) -> String {
+        format!("{} {}", self.comparison.sign(), self.written)
     }
 
     /// Whether it speaks of this text.
@@ -91,7 +101,7 @@ impl Condition {
     }
 
     /// Holds an answer against it.
-    pub(crate) fn evaluate(&self, answer: &Answer) -> Evaluation {
+    pub fn evaluate(&self, answer: &Answer) -> Evaluation {
         let found = self.subject.of(answer);
         match found {
             Ok(found) => Evaluation {

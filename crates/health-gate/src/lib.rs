@@ -7,7 +7,7 @@
 
 mod alarms;
 mod check;
-mod condition;
+pub mod condition;
 mod config;
 mod effects;
 mod facts;

@@ -159,6 +159,25 @@ async fn a_deployment_that_is_on_its_way_is_taken_back_and_one_that_has_arrived_
     assert_eq!((ending(&ran).1, ran.output("rollback")), ("unhealthy", "none"));
 }
 
+/// `auth` runs an image whose commands do this.
+fn with_smoke_test(behaviour: &str) -> Stage {
+    let stage = Stage::new();
+    stage.file("delivery.toml", DELIVERY);
+    let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let digest = stage.world.push_image(ImageSeed {
+        repository: "shop/auth".into(),
+        tag: COMMIT.into(),
+        labels: vec![
+            label("org.opencontainers.image.revision", COMMIT),
+            label("world.serves", "serves"),
+            label("world.runs", behaviour),
+        ],
+        ..ImageSeed::default()
+    });
+    add(&stage, "auth", &digest);
+    stage
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_smoke_test_runs_once_when_everything_else_holds() {
     for (behaviour, exit_code, result) in [
@@ -166,20 +185,7 @@ async fn a_smoke_test_runs_once_when_everything_else_holds() {
         ("exits 99 after 3 s", 1, "unhealthy"),
         ("exits 107 after 3 s", 1, "undecided"),
     ] {
-        let stage = Stage::new();
-        stage.file("delivery.toml", DELIVERY);
-        let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let digest = stage.world.push_image(ImageSeed {
-            repository: "shop/auth".into(),
-            tag: COMMIT.into(),
-            labels: vec![
-                label("org.opencontainers.image.revision", COMMIT),
-                label("world.serves", "serves"),
-                label("world.runs", behaviour),
-            ],
-            ..ImageSeed::default()
-        });
-        add(&stage, "auth", &digest);
+        let stage = with_smoke_test(behaviour);
         let inputs = [("services", "auth"), ("smoke-command", r#"["k6", "run", "smoke.js"]"#)];
         let ran = stage.run(&ACTION, run, &inputs).await;
         assert_eq!((ending(&ran).0, ending(&ran).1), (exit_code, result), "{behaviour}\n{}", ran.log);
@@ -189,4 +195,14 @@ async fn a_smoke_test_runs_once_when_everything_else_holds() {
         let command = &started[0].body["overrides"]["containerOverrides"][0];
         assert_eq!((&command["name"], &command["command"]), (&json!("app"), &json!(["k6", "run", "smoke.js"])));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_smoke_test_that_takes_too_long_is_stopped_and_decides_nothing() {
+    let stage = with_smoke_test("exits 0 after 3600 s");
+    let inputs = [("services", "auth"), ("smoke-command", r#"["k6", "run", "smoke.js"]"#), ("timeout", "10m")];
+    let ran = stage.run(&ACTION, run, &inputs).await;
+    assert_eq!((ending(&ran).0, ending(&ran).1), (1, "undecided"), "{}", ran.log);
+    assert_eq!(stage.world.writes(), ["ecs:RunTask", "ecs:StopTask"]);
+    assert_snapshot!(stable(&ran.annotations().join("\n")));
 }

@@ -135,14 +135,16 @@ async fn a_rerun_takes_no_second_backup() {
 
 #[tokio::test(start_paused = true)]
 async fn old_backups_of_ours_are_deleted() {
-    let stage = stage("exits 0 after 4 s", DatabaseSeed::default());
-    let mut run = stage.another_run();
-    for _ in 0..3 {
-        assert_eq!(act(&run, &[("services", "auth")]).await.output("result"), "applied");
-        run = run.another_run();
+    for is_cluster in [false, true] {
+        let stage = stage("exits 0 after 4 s", DatabaseSeed { is_cluster, ..DatabaseSeed::default() });
+        let mut run = stage.another_run();
+        for _ in 0..3 {
+            assert_eq!(act(&run, &[("services", "auth")]).await.output("result"), "applied");
+            run = run.another_run();
+        }
+        let ids: Vec<String> = snapshots(&stage).into_iter().map(|(id, _)| id).collect();
+        assert_eq!(ids, ["auth-0123456-10", "auth-0123456-9"]);
     }
-    let ids: Vec<String> = snapshots(&stage).into_iter().map(|(id, _)| id).collect();
-    assert_eq!(ids, ["auth-0123456-10", "auth-0123456-9"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ mod backups;
 mod cancelling;
 mod migrating;
 mod pending;
+mod preflight;
 mod refusals;
 mod restoring;
 mod shop;

@@ -66,6 +66,16 @@ async fn names_are_swapped_only_if_that_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn names_of_clusters_are_swapped_the_same_way() {
+    let stage = stage(true).await;
+    let ran = act(&stage, &[&RESTORE[..], &[("swap-names", "true")]].concat()).await;
+    assert_eq!((ran.exit_code, ran.output("result")), (0, "restored"), "{}", ran.log);
+    let swapped =
+        ["rds:RestoreDBClusterFromSnapshot", "rds:CreateDBInstance", "rds:ModifyDBCluster", "rds:ModifyDBCluster"];
+    assert_eq!(writes(&stage), swapped);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restore_is_confirmed_or_not_begun() {
     let mut told = String::new();
     for inputs in [

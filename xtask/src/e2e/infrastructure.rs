@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::ministack::Ministack;
+use super::aws_api::AwsApi;
 use super::monorepo::{ENVIRONMENT, EXECUTION_ROLE, SERVICES};
 use super::registry_name;
 use crate::process::{Run, program};
@@ -15,13 +15,13 @@ use crate::process::{Run, program};
 pub(crate) const BOOTSTRAP: &str = "bootstrap";
 
 /// Creates everything that a delivery expects to find.
-pub(crate) fn create(aws: &Ministack, binary: &Path, folder: &Path) -> Result<()> {
+pub(crate) fn create(aws: AwsApi, binary: &Path, folder: &Path) -> Result<()> {
     aws.ecs("CreateCluster", &json!({ "clusterName": cluster() }))?;
     let trust = json!({ "Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "Service": "ecs-tasks.amazonaws.com" },
     }] });
     let role = [("RoleName", EXECUTION_ROLE), ("AssumeRolePolicyDocument", &trust.to_string())];
-    aws.iam("CreateRole", &role, "Arn")?;
+    aws.iam("CreateRole", &role)?;
     let image = build_bootstrap_image(binary, folder)?;
     for service in SERVICES {
         create_repository(aws, &format!("payments/{service}"))?;
@@ -34,13 +34,13 @@ pub(crate) fn create(aws: &Ministack, binary: &Path, folder: &Path) -> Result<()
     Ok(())
 }
 
-pub(crate) fn create_repository(aws: &Ministack, name: &str) -> Result<()> {
+pub(crate) fn create_repository(aws: AwsApi, name: &str) -> Result<()> {
     let request = json!({ "repositoryName": name, "imageTagMutability": "IMMUTABLE" });
     aws.json("ecr", "AmazonEC2ContainerRegistry_V20150921.CreateRepository", &request).map(drop)
 }
 
 /// Creates a service that no task of runs, for what borrows its network alone.
-pub(crate) fn create_idle_service(aws: &Ministack, service: &str) -> Result<()> {
+pub(crate) fn create_idle_service(aws: AwsApi, service: &str) -> Result<()> {
     let image = format!("{}/payments/{service}:{BOOTSTRAP}", registry_name::host());
     let containers = json!([{ "name": "app", "image": image, "essential": true }]);
     aws.ecs(
@@ -103,7 +103,7 @@ pub(crate) fn push(image: &str, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn create_service(aws: &Ministack, service: &str, image: &str) -> Result<()> {
+fn create_service(aws: AwsApi, service: &str, image: &str) -> Result<()> {
     let target_group = create_load_balancer(aws, service)?;
     let registered = aws.ecs(
         "RegisterTaskDefinition",
@@ -145,7 +145,7 @@ fn create_service(aws: &Ministack, service: &str, image: &str) -> Result<()> {
 }
 
 /// A load balancer by the name of the service; answers its target group. Its data plane is `/_alb/<name>/`.
-fn create_load_balancer(aws: &Ministack, service: &str) -> Result<String> {
+fn create_load_balancer(aws: AwsApi, service: &str) -> Result<String> {
     let load_balancer = aws.elb("CreateLoadBalancer", &[("Name", service)], "LoadBalancerArn")?;
     let target_group = aws.elb(
         "CreateTargetGroup",

@@ -1,15 +1,22 @@
 //! `cargo xtask e2e`: a delivery with nothing simulated by us. The container image of the suite, run as GitHub's runner runs
 //! it, against a real Docker engine and ministack as AWS.
 
+mod aws_api;
+mod certificate;
 mod infrastructure;
 mod ministack;
 mod models;
 mod monorepo;
+mod moto;
+mod nginx;
 mod postgres;
+mod prometheus;
 mod registry_name;
 mod runner;
 mod scenes;
+mod server;
 mod stage;
+mod users;
 mod workflow;
 
 use std::collections::BTreeMap;

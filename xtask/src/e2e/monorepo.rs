@@ -7,7 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::ministack::{ACCOUNT, REGION, URL};
+use super::aws_api::{ACCOUNT, REGION};
+use super::ministack::URL;
 use crate::process::{Run, program};
 
 /// The services, in the order in which `delivery.toml` names them and wants them deployed.

@@ -2,13 +2,12 @@
 //! <https://packages.debian.org/stable/postgresql>
 
 use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::process::{Run, create, program, say};
-use crate::{poll, tools};
+use super::server::Server;
+use crate::process::{Run, program, say};
+use crate::tools;
 
 const PORT: &str = "54329";
 /// PostgreSQL refuses to run as root, and Debian has a user for it.
@@ -16,7 +15,7 @@ const USER: &str = "postgres";
 
 /// A server with empty databases. Stopped when dropped.
 pub(crate) struct Postgres {
-    process: Child,
+    server: Option<Server>,
     programs: PathBuf,
     host: String,
 }
@@ -38,18 +37,11 @@ impl Postgres {
         let gateway = "{{(index .IPAM.Config 0).Gateway}}";
         let host = program("docker").args(["network", "inspect", "bridge", "--format", gateway]).read()?;
         let host = host.trim().to_owned();
-        let log = create(&folder.join("postgres.log"))?;
-        let errors = log.try_clone()?;
-        let process = as_postgres(&programs.join("postgres"))
-            .arg("-D")
-            .arg(&data)
-            .args(["-h", &host, "-p", PORT, "-k", "", "-c", "fsync=off"])
-            .stdout(log)
-            .stderr(errors)
-            .spawn()
-            .context("cannot start PostgreSQL by way of `setpriv` (util-linux)")?;
-        let postgres = Self { process, programs, host };
-        poll::until("PostgreSQL", Duration::from_secs(60), || postgres.ask("postgres", "SELECT 1"))?;
+        let mut command = as_postgres(&programs.join("postgres"));
+        command.arg("-D").arg(&data).args(["-h", &host, "-p", PORT, "-k", "", "-c", "fsync=off"]);
+        let mut postgres = Self { server: None, programs, host };
+        let is_ready = || postgres.ask("postgres", "SELECT 1").map(drop);
+        postgres.server = Some(Server::start("postgres", &mut command, is_ready)?);
         for database in databases {
             postgres.ask("postgres", &format!("CREATE DATABASE {database}"))?;
         }
@@ -64,25 +56,9 @@ impl Postgres {
 
     /// What a query answers, without its headings.
     pub(crate) fn ask(&self, database: &str, query: &str) -> Result<String> {
-        let answer = self.psql(database).args(["--command", query]).read()?;
-        Ok(answer.trim().to_owned())
-    }
-
-    /// A `psql` that asks nothing yet.
-    pub(crate) fn psql(&self, database: &str) -> std::process::Command {
         let mut psql = program(self.programs.join("psql"));
         psql.args(["--no-psqlrc", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--dbname"]);
-        psql.arg(self.url(database));
-        psql
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        // Its own way to stop needs another signal than `kill` sends, and the data is thrown away anyhow.
-        if let Err(error) = self.process.kill().and_then(|()| self.process.wait()) {
-            say(format!("PostgreSQL, process {}, could not be stopped: {error}", self.process.id()));
-        }
+        Ok(psql.arg(self.url(database)).args(["--command", query]).read()?.trim().to_owned())
     }
 }
 

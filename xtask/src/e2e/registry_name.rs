@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::ministack::{ACCOUNT, REGION};
-use crate::process::{Run, create, program, require_root, target};
+use super::aws_api::{ACCOUNT, REGION};
+use super::certificate::Certificate;
+use crate::process::{create, require_root, target};
 
 const HOSTS: &str = "/etc/hosts";
 /// Ends the line that is added to the hosts file, so that a run that was killed is cleaned up after by the next.
@@ -15,7 +16,7 @@ const MARK: &str = "# delivery suite, end-to-end test";
 
 /// The name of the registry, pointing at this machine until dropped.
 pub(crate) struct RegistryName {
-    folder: PathBuf,
+    certificate: Certificate,
     /// Held open: the lock goes with it.
     _lock: File,
 }
@@ -27,8 +28,7 @@ impl RegistryName {
         )?;
         let lock = create(Path::new("/var/lock/delivery-suite-e2e"))?;
         lock.try_lock().context("another end-to-end test or benchmark has the registry's name; wait for its end")?;
-        let claimed = Self { folder: target().join("e2e/registry"), _lock: lock };
-        claimed.issue_certificate()?;
+        let claimed = Self { certificate: Certificate::issue(&target().join("e2e/registry"), &host())?, _lock: lock };
         // The engine reads this folder at every connection. https://docs.docker.com/engine/security/certificates/
         std::fs::create_dir_all(trusted()).with_context(|| format!("cannot create {}", trusted().display()))?;
         std::fs::copy(claimed.certificate(), trusted().join("ca.crt"))?;
@@ -37,30 +37,12 @@ impl RegistryName {
         Ok(claimed)
     }
 
-    /// The certificate, which is its own root.
-    pub(crate) fn certificate(&self) -> PathBuf {
-        self.folder.join("certificate.pem")
+    pub(crate) fn certificate(&self) -> &Path {
+        &self.certificate.certificate
     }
 
-    pub(crate) fn key(&self) -> PathBuf {
-        self.folder.join("key.pem")
-    }
-
-    fn issue_certificate(&self) -> Result<()> {
-        std::fs::create_dir_all(&self.folder)?;
-        program("openssl")
-            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
-            .args(["-subj", &format!("/CN={}", host())])
-            .args(["-addext", &format!("subjectAltName=DNS:{}", host())])
-            // A server that calls itself an authority is not believed by the actions' TLS.
-            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-            .arg("-keyout")
-            .arg(self.key())
-            .arg("-out")
-            .arg(self.certificate())
-            .read()
-            .map(drop)
-            .context("cannot make a certificate; install openssl")
+    pub(crate) fn key(&self) -> &Path {
+        &self.certificate.key
     }
 }
 

@@ -1,16 +1,19 @@
 //! Where the scenes play: the emulator, the services that already run, the monorepo, and the steps of a workflow.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::ministack::{ACCOUNT, Ministack, REGION, URL};
+use super::aws_api::{ACCOUNT, AwsApi, REGION};
+use super::ministack::{Ministack, URL};
 use super::monorepo::{ENVIRONMENT, Monorepo};
 use super::registry_name::RegistryName;
 use super::runner::{self, Job};
+use super::users::{self, Credentials};
 use super::workflow::Workflow;
 use super::{infrastructure, registry_name};
 use crate::process::{Run, program, say, target};
@@ -20,13 +23,16 @@ use crate::{docker, image, poll};
 pub(crate) struct Stage {
     pub(crate) repository: Monorepo,
     folder: PathBuf,
+    /// How many runs of the workflow there have been.
+    runs: AtomicU32,
+    users: BTreeMap<String, Credentials>,
     aws: Ministack,
     registry: RegistryName,
 }
 
 impl Stage {
     /// Sets the stage, with nothing left from the run before.
-    pub(crate) fn set(binary: &std::path::Path) -> Result<Self> {
+    pub(crate) fn set(binary: &Path) -> Result<Self> {
         // First: it keeps a second run from the folders and images of this one.
         let registry = RegistryName::claim()?;
         let folder = target().join("e2e/run");
@@ -37,9 +43,10 @@ impl Stage {
         docker::remove_containers("name=ministack-ecs-")?;
         forget_local_images("*")?;
         let aws = Ministack::start(&registry)?;
-        infrastructure::create(&aws, binary, &folder)?;
+        infrastructure::create(aws.api, binary, &folder)?;
+        let users = users::create(aws.api)?;
         let repository = Monorepo::create(folder.join("work/payments/payments"), binary)?;
-        Ok(Self { repository, folder, aws, registry })
+        Ok(Self { repository, folder, runs: AtomicU32::new(0), users, aws, registry })
     }
 
     /// One run of the workflow for a push: `before` is the branch's commit before it.
@@ -55,7 +62,9 @@ impl Stage {
         before: &str,
         more: &[(&str, &str)],
     ) -> Result<Workflow> {
-        let temp = self.folder.join("work/_temp");
+        // Each run has a runner of its own.
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let temp = self.folder.join(format!("work/_temp-{run}"));
         let event = json!({
             "ref": "refs/heads/main",
             "before": before,
@@ -71,21 +80,27 @@ impl Stage {
             workspace: repository.path.clone(),
             temp,
             environment,
+            users: self.users.clone(),
             // No GitHub is at hand, and a token that is blank is how the suite is told so.
             token: String::new(),
         };
         Ok(Workflow::of(job))
     }
 
+    /// The emulated AWS.
+    pub(crate) fn aws(&self) -> AwsApi {
+        self.aws.api
+    }
+
     /// The certificate of the registry.
-    pub(crate) fn certificate(&self) -> PathBuf {
+    pub(crate) fn certificate(&self) -> &Path {
         self.registry.certificate()
     }
 
     /// Pushes the suite's image into the registry, as a release does. Answers it by digest.
     pub(crate) fn push_suite(&self, version: &str) -> Result<String> {
         let image = format!("{}/delivery/suite:{version}", registry_name::host());
-        infrastructure::create_repository(&self.aws, "delivery/suite")?;
+        infrastructure::create_repository(self.aws.api, "delivery/suite")?;
         program("docker").args(["tag", image::TAG, &image]).read()?;
         infrastructure::push(&image, &self.folder)?;
         let digest =
@@ -100,12 +115,12 @@ impl Stage {
 
     /// Makes a repository for images.
     pub(crate) fn create_repository(&self, name: &str) -> Result<()> {
-        infrastructure::create_repository(&self.aws, name)
+        infrastructure::create_repository(self.aws.api, name)
     }
 
     /// Makes a service without tasks.
     pub(crate) fn create_idle_service(&self, name: &str) -> Result<()> {
-        infrastructure::create_idle_service(&self.aws, name)
+        infrastructure::create_idle_service(self.aws.api, name)
     }
 
     /// A folder of a scene's own.
@@ -160,7 +175,7 @@ impl Stage {
     pub(crate) fn tasks(&self, service: &str) -> Result<Vec<String>> {
         let request =
             json!({ "cluster": infrastructure::cluster(), "serviceName": service, "desiredStatus": "RUNNING" });
-        let listed = self.aws.ecs("ListTasks", &request)?;
+        let listed = self.aws.api.ecs("ListTasks", &request)?;
         let arns = listed.get("taskArns").cloned().with_context(|| format!("no tasks are listed: {listed}"))?;
         let mut arns: Vec<String> = serde_json::from_value(arns)?;
         arns.sort_unstable();
@@ -181,14 +196,14 @@ impl Stage {
     /// A parameter of the environment; `None` if there is none of this name.
     fn parameter(&self, name: &str) -> Result<Option<String>> {
         let request = json!({ "Names": [format!("/delivery/payments/{ENVIRONMENT}/{name}")] });
-        let answer = self.aws.ssm("GetParameters", &request)?;
+        let answer = self.aws.api.ssm("GetParameters", &request)?;
         Ok(answer.pointer("/Parameters/0/Value").and_then(Value::as_str).map(str::to_owned))
     }
 
     /// A service as ECS describes it.
     fn service(&self, service: &str) -> Result<Value> {
         let request = json!({ "cluster": infrastructure::cluster(), "services": [service] });
-        let described = self.aws.ecs("DescribeServices", &request)?;
+        let described = self.aws.api.ecs("DescribeServices", &request)?;
         described.pointer("/services/0").cloned().with_context(|| format!("{service} is not there: {described}"))
     }
 

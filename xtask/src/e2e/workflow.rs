@@ -1,5 +1,6 @@
 //! The steps of a workflow, each held to the end that it must have.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -10,8 +11,8 @@ use super::runner::{self, Completed, Fate, Job, Main};
 use crate::process::say;
 
 /// Words that end a step with exit code 0. <https://docs.github.com/en/actions/how-tos/create-and-publish-actions/set-exit-codes>
-const GOOD: [&str; 9] =
-    ["affected", "none", "planned", "pushed", "unchanged", "applied", "skipped", "deployed", "healthy"];
+const GOOD: [&str; 10] =
+    ["affected", "none", "planned", "pushed", "unchanged", "applied", "skipped", "restored", "deployed", "healthy"];
 
 /// The exit code of a step that was cancelled: what a shell says of SIGINT.
 const CANCELLED: i32 = 130;
@@ -28,6 +29,19 @@ pub(crate) struct Workflow {
 impl Workflow {
     pub(crate) fn of(job: Job) -> Self {
         Self { job }
+    }
+
+    /// Copies a file to where the steps find it. Answers its path in the job's `env`.
+    pub(crate) fn file(&self, name: &str, from: &Path) -> Result<String> {
+        let file = self.job.temp.join(name);
+        std::fs::copy(from, &file).with_context(|| format!("cannot copy {}", from.display()))?;
+        Ok(file.display().to_string())
+    }
+
+    /// With one variable more in the job's `env`.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.job.environment.insert(name.to_owned(), value.to_owned());
+        self
     }
 
     /// Runs a step and holds it to the result that it must have, and to what follows from that word: the exit code, one

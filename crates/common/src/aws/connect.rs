@@ -7,6 +7,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use super::identity::WebIdentity;
 use super::refusal::failure;
@@ -123,14 +124,10 @@ async fn configuration(
         // Five attempts within three seconds carry a call over throttling; `poll` carries a wait over an outage.
         .retry_config(RetryConfig::standard().with_max_attempts(5).with_initial_backoff(Duration::from_millis(200)))
         .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(60)).build());
-    let loader = match environment.get("AWS_ENDPOINT_URL") {
-        Some(endpoint) => loader.endpoint_url(endpoint),
-        None => loader,
-    };
     let key = environment.get("AWS_ACCESS_KEY_ID").zip(environment.secret("AWS_SECRET_ACCESS_KEY"));
     let loader = match (role, key) {
         (Some(role), _) => {
-            let anonymous = loader.no_credentials().load().await;
+            let anonymous = aim(loader.no_credentials().load().await, environment);
             let identity = WebIdentity::new(environment, http, &anonymous, role)?;
             identity.credentials().await?;
             return Ok(anonymous.into_builder().credentials_provider(SharedCredentialsProvider::new(identity)).build());
@@ -141,10 +138,30 @@ async fn configuration(
         }
         (None, None) => loader,
     };
-    let config = loader.load().await;
+    let config = aim(loader.load().await, environment);
     match config.credentials_provider() {
         Some(provider) if provider.provide_credentials().await.is_ok() => Ok(config),
         _ => Err(no_credentials(environment)),
+    }
+}
+
+/// Has the endpoints that the environment names asked. None of them is set as if by code, which would go before a service's own.
+fn aim(config: SdkConfig, environment: &Environment) -> SdkConfig {
+    let endpoint = environment.get("AWS_ENDPOINT_URL").map(str::to_owned);
+    let mut builder = config.into_builder().service_config(OfService(environment.clone()));
+    builder.set_endpoint_url(endpoint);
+    builder.build()
+}
+
+/// What is said of one service alone: `AWS_ENDPOINT_URL_RDS`.
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
+#[derive(Debug)]
+struct OfService(Environment);
+
+impl LoadServiceConfig for OfService {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().to_uppercase().replace(' ', "_");
+        self.0.get(&format!("{}_{service}", key.env())).map(str::to_owned)
     }
 }
 
@@ -175,4 +192,30 @@ async fn require_account(config: &SdkConfig, allowed: &[AccountId]) -> Result<()
         allowed.join(", ")
     ))
     .hint("check `role-to-assume` and `allowed-account-ids`: nothing was changed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_services_own_endpoint_goes_before_that_of_all() {
+        let environment: Environment = [
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"),
+            ("AWS_ENDPOINT_URL_RDS", "http://127.0.0.1:4567"),
+            ("AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API", "http://127.0.0.1:4568"),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+        let config = aim(SdkConfig::builder().build(), &environment);
+        assert_eq!(config.endpoint_url(), Some("http://127.0.0.1:4566"));
+        let endpoint_of = |service| {
+            let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url");
+            config.service_config().unwrap().load_config(key.build().unwrap())
+        };
+        assert_eq!(endpoint_of("RDS").as_deref(), Some("http://127.0.0.1:4567"));
+        assert_eq!(endpoint_of("Resource Groups Tagging API").as_deref(), Some("http://127.0.0.1:4568"));
+        assert_eq!(endpoint_of("ECS"), None);
+    }
 }

@@ -13,7 +13,7 @@ use super::{Comparison, Condition, Literal, Subject};
 
 /// What is wrong with a condition, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) struct Mistake {
+pub struct Mistake {
     message: String,
     text: String,
     /// In characters, from zero.
@@ -37,6 +37,7 @@ impl FromStr for Condition {
         let comparison = cursor.comparison()?;
         let before_value = cursor.skip_blanks();
         let value = cursor.value()?;
+        let written = text[before_value..cursor.offset].to_owned();
         let after = cursor.skip_blanks();
         if after < text.len() {
             return Err(cursor.mistake(after, "nothing more is expected here: write one condition a line"));
@@ -44,7 +45,7 @@ impl FromStr for Condition {
         check_types(&subject, comparison, &value).map_err(|(is_of_value, message)| {
             cursor.mistake(if is_of_value { before_value } else { before_comparison }, message)
         })?;
-        Ok(Self { subject, comparison, value })
+        Ok(Self { subject, comparison, value, written })
     }
 }
 
@@ -225,14 +226,12 @@ mod tests {
 
     #[test]
     fn blanks_make_no_difference() {
-        let expected = Condition {
-            subject: Subject::Json("/version".into()),
-            comparison: Comparison::Equal,
-            value: Literal::Json("a b".into()),
-        };
-        for text in ["json(/version)=='a b'", " json( /version )  ==  'a b' ", "json(/version) == \"a b\""] {
+        let expected: Condition = "json(/version) == 'a b'".parse().unwrap();
+        for text in ["json(/version)=='a b'", " json( /version )  ==  'a b' ", "json(/version)\t==\t'a b'"] {
             assert_eq!(text.parse().as_ref(), Ok(&expected), "{text}");
         }
+        let other: Condition = "json(/version) == \"a b\"".parse().unwrap();
+        assert_eq!((other.value, other.written.as_str()), (expected.value, "\"a b\""));
     }
 
     #[test]

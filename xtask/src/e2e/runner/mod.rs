@@ -19,6 +19,7 @@ use anyhow::{Context, Result, bail};
 use self::action::Action;
 use self::attend::{Ended, attend};
 pub(crate) use self::log::errors;
+use super::users::Credentials;
 use crate::process::{program, root};
 
 /// Host folders and where the container sees them.
@@ -46,6 +47,8 @@ pub(crate) struct Job {
     pub(crate) temp: PathBuf,
     /// The `env` of the job, and the `GITHUB_*` and `RUNNER_*` variables of the event.
     pub(crate) environment: BTreeMap<String, String>,
+    /// Whom each action acts as, as `aws-actions/configure-aws-credentials` leaves it before its step.
+    pub(crate) users: BTreeMap<String, Credentials>,
     /// What `${{ github.token }}` evaluates to.
     pub(crate) token: String,
 }
@@ -94,7 +97,8 @@ impl Job {
     /// Runs the main step of an action alone.
     pub(crate) fn main(&self, name: &str, with: &[(&str, &str)], fate: Fate<'_>) -> Result<Main> {
         let action = Action::read(&root().join("actions").join(name).join("action.yml"))?;
-        let inputs = action.input_variables(with, &self.token).with_context(|| format!("the step `{name}`"))?;
+        let mut inputs = action.input_variables(with, &self.token).with_context(|| format!("the step `{name}`"))?;
+        inputs.extend(self.users.get(name).cloned().into_iter().flatten());
         let (completed, state) = self.container(name, &action.entrypoint, &inputs, fate)?;
         let state = state.into_iter().map(|(name, value)| (format!("STATE_{name}"), value));
         let variables = inputs.into_iter().chain(state).collect();
@@ -237,6 +241,7 @@ mod tests {
             workspace: "/work/shop/shop".into(),
             temp: "/work/_temp".into(),
             environment: BTreeMap::new(),
+            users: BTreeMap::new(),
             token: String::new(),
         };
         for (value, expected) in [

@@ -8,9 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::backups::{self, BACKUP};
 use super::{expect_unchanged, open, running};
 use crate::e2e::infrastructure::push;
 use crate::e2e::monorepo::{AUTH, ENVIRONMENT};
+use crate::e2e::moto::Moto;
 use crate::e2e::postgres::Postgres;
 use crate::e2e::registry_name;
 use crate::e2e::stage::{Stage, short};
@@ -45,12 +47,15 @@ pub(super) fn four_databases_side_by_side(stage: &Stage, folder: &Path) -> Resul
     write(stage, &postgres)?;
     stage.create_repository(REPOSITORY)?;
     DATABASES.iter().try_for_each(|database| stage.create_idle_service(database))?;
+    let moto = Moto::start()?;
+    [stage.aws(), moto.api].into_iter().try_for_each(backups::create_instance)?;
     let before = stage.repository.head()?;
     let first = commit_and_push(stage, folder, "databases: the first migration", &["1"])?;
     open(&format!("four databases, nothing in them ({})", short(&first)));
     let with = [("config", CONFIG), ("timeout", "5m")];
     stage.push(&first, &before)?.step("run-migration", &with, "applied")?;
     expect_versions(&postgres, [(USERS, "1|f"), (ORDERS, "1|f"), (STOCK, "1|f"), (LEDGER, "1|f")])?;
+    backups::expect_snapshot(stage.aws(), USERS, &first)?;
 
     let second = commit_and_push(stage, folder, "databases: the second migration", &["1", "2"])?;
     open(&format!("one applied already, one that fails, one locked, one killed ({})", short(&second)));
@@ -86,7 +91,27 @@ pub(super) fn four_databases_side_by_side(stage: &Stage, folder: &Path) -> Resul
     expect_way_out(&dirty.summary)?;
     open("a new start finds what the tool has left");
     let dirty = workflow.step("run-migration", &[("config", CONFIG), ("services", ORDERS)], "failed")?;
-    expect_way_out(&dirty.summary)
+    expect_way_out(&dirty.summary)?;
+    snapshots_elsewhere(stage, &moto, folder, &second)
+}
+
+/// The same of RDS as other people understand it: a snapshot, the next in its place, and a new database of that.
+fn snapshots_elsewhere(stage: &Stage, moto: &Moto, folder: &Path, before: &str) -> Result<()> {
+    let with = [("config", CONFIG), ("services", USERS)];
+    let mut before = before.to_owned();
+    for note in ["a note", "another note"] {
+        stage.repository.write("databases/users/note.txt", note)?;
+        let commit = commit_and_push(stage, folder, &format!("databases: {note}"), &["1", "2"])?;
+        open(&format!("a snapshot before the migration, in another RDS ({})", short(&commit)));
+        let workflow = stage.push_to(&stage.repository, &commit, &before, &backups::OF_MOTO)?;
+        workflow.step("run-migration", &with, "applied")?;
+        backups::expect_snapshot(moto.api, USERS, &commit)?;
+        before = commit;
+    }
+    open("a restore of the snapshot");
+    let snapshot = backups::expect_snapshot(moto.api, USERS, &before)?;
+    let workflow = stage.push_to(&stage.repository, &before, &before, &backups::OF_MOTO)?;
+    backups::restore(&workflow, moto, &with, &snapshot)
 }
 
 /// The tool's own way out of a migration that was left half-way.
@@ -104,8 +129,9 @@ fn write(stage: &Stage, postgres: &Postgres) -> Result<()> {
     );
     for database in DATABASES {
         let url = postgres.url(database);
+        let backup = if database == USERS { BACKUP } else { "" };
         text += &format!(
-            "\n[services.{database}]\npath = \"databases/{database}\"\nrepository = \"{REPOSITORY}\"\ntask-definition = \"deploy/{AUTH}.json\"\ncontainer = \"app\"\n\n[services.{database}.migration]\ncommand = [\"/migrate\", \"-path\", \"/{database}\", \"-database\", \"{url}\", \"up\"]\nsources = \"databases/{database}\"\n"
+            "\n[services.{database}]\npath = \"databases/{database}\"\nrepository = \"{REPOSITORY}\"\ntask-definition = \"deploy/{AUTH}.json\"\ncontainer = \"app\"\n\n[services.{database}.migration]\ncommand = [\"/migrate\", \"-path\", \"/{database}\", \"-database\", \"{url}\", \"up\"]\nsources = \"databases/{database}\"\n{backup}"
         );
     }
     stage.repository.write(CONFIG, &text)?;

@@ -1,8 +1,10 @@
 //! The scenes of the end-to-end test, in the order in which a team lives through them.
 
+mod backups;
 mod building;
 mod cut_off;
 mod deliveries;
+mod health;
 mod migrations;
 mod operations;
 mod releasing;
@@ -24,19 +26,24 @@ pub(crate) enum Part {
     Deliveries,
     /// The same, and then a consumer's workflows with the suite's own releases.
     Workflows,
-    /// Four databases of a real PostgreSQL.
+    /// The same, and then gates on nginx, Prometheus, alarms and metrics.
+    Health,
+    /// Four databases of a real PostgreSQL, with snapshots before and a restore.
     Databases,
 }
 
 /// Plays these parts; all, if none is named.
 pub(crate) fn play(stage: &Stage, parts: &[Part]) -> Result<()> {
-    // The workflows deliver to what the deliveries left running.
+    // What the deliveries left running is delivered to by the workflows, and watched.
     let is_asked = |part: Part| {
-        let is_before = part == Part::Deliveries && parts.contains(&Part::Workflows);
-        parts.is_empty() || parts.contains(&part) || is_before
+        let goes_on = parts.contains(&Part::Workflows) || parts.contains(&Part::Health);
+        parts.is_empty() || parts.contains(&part) || (part == Part::Deliveries && goes_on)
     };
     if is_asked(Part::Deliveries) {
         let versions = play_deliveries(stage)?;
+        if is_asked(Part::Health) {
+            health::play(stage, &stage.folder("health")?, &versions[0])?;
+        }
         if is_asked(Part::Workflows) {
             workflows::play(stage, versions.each_ref().map(String::as_str))?;
         }
