@@ -167,9 +167,9 @@ pub(crate) fn github_description() -> Result<PathBuf> {
     Ok(description)
 }
 
-/// A folder with these npm packages, by `name@version`.
-pub(crate) fn node_packages(packages: &[&str]) -> Result<PathBuf> {
-    let folder = folder().join("node");
+/// A folder for a purpose, with these npm packages, by `name@version`.
+pub(crate) fn node_packages(purpose: &str, packages: &[&str]) -> Result<PathBuf> {
+    let folder = folder().join("node").join(purpose);
     let stamp = folder.join("packages.txt");
     let wanted = packages.join("\n");
     if !std::fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted) {

@@ -4,7 +4,6 @@ use std::fmt;
 use std::time::Duration;
 
 use common::aws::{Deployment, Service};
-use common::delivery::Strategy;
 use common::failure::Failure;
 use common::names::{CommitSha, Digest, Secret, ServiceKey, ServiceName, TaskDefinitionRevision};
 use common::preflight::{Finding, FindingKind, SecretSource, secrets_of};
@@ -16,7 +15,7 @@ use crate::config::{Config, Operation, Target, Want};
 use crate::diff::{Difference, differences};
 use crate::facts::{Facts, ServiceFacts};
 use crate::inputs::OnConflict;
-use crate::strategy::{configuration, own_time};
+use crate::strategy::{self, own_time};
 use crate::unfinished::before_the_unfinished;
 use crate::wanted::{Wanted, image};
 use crate::words::goal;
@@ -181,18 +180,10 @@ fn change(
     if !findings.refusals.is_empty() {
         return Err(findings.refusals);
     }
-    let good = match before_the_unfinished(config, target, service, all) {
-        Some(before) if !matches!(&step, Step::Deploy(revision) if *revision == before) => {
-            findings.remarks.push(format!(
-                "the last release has not ended: should this one fail, it goes back to {}",
-                before.short()
-            ));
-            Some(before)
-        }
-        _ => facts.good.clone(),
-    };
+    let (good, remark) = way_back(config, target, service, facts, all, &step);
+    findings.remarks.extend(remark);
     let configuration = config.strategy.as_ref().filter(|_| starts_a_deployment(&step));
-    let configuration = configuration.and_then(|strategy| configuration_of(service, strategy));
+    let configuration = configuration.and_then(|strategy| strategy::configuration(&service.configuration, strategy));
     Ok(Change {
         key: target.key.clone(),
         service: target.service.clone(),
@@ -217,8 +208,23 @@ fn change(
     })
 }
 
-fn configuration_of(service: &Service, strategy: &Strategy) -> Option<Value> {
-    configuration(&service.configuration, strategy)
+/// Where the service goes back to if this fails, and what is to be said of that.
+fn way_back(
+    config: &Config,
+    target: &Target,
+    service: &Service,
+    facts: &ServiceFacts,
+    all: &Facts,
+    step: &Step,
+) -> (Option<TaskDefinitionRevision>, Option<String>) {
+    match before_the_unfinished(config, target, service, all) {
+        Some(before) if !matches!(step, Step::Deploy(revision) if *revision == before) => {
+            let short = before.short();
+            let remark = format!("the last release has not ended: should this one fail, it goes back to {short}");
+            (Some(before), Some(remark))
+        }
+        _ => (facts.good.clone(), None),
+    }
 }
 
 fn starts_a_deployment(step: &Step) -> bool {
@@ -281,7 +287,7 @@ fn creation(config: &Config, target: &Target, definition: Value) -> Result<Chang
     service["cluster"] = json!(config.cluster);
     service["serviceName"] = json!(target.service);
     if let Some(strategy) = &config.strategy
-        && let Some(configuration) = configuration(&service["deploymentConfiguration"], strategy)
+        && let Some(configuration) = strategy::configuration(&service["deploymentConfiguration"], strategy)
     {
         service["deploymentConfiguration"] = configuration;
     }

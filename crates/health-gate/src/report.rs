@@ -105,7 +105,11 @@ fn summary(config: &Config, outcome: &Outcome, result: &str) -> String {
 
 fn rows(gate: &GateOutcome) -> Vec<Vec<String>> {
     let row = |(check, tally, verdict): (&Check, &Tally, Verdict)| {
-        let (sign, word) = verdict.word();
+        let (sign, word) = match verdict {
+            // What it showed is in the same row.
+            Verdict::NoData if tally.is_good() => ("❓", "too few looks"),
+            verdict => verdict.word(),
+        };
         vec![
             escape(&gate.gate.name),
             code(&check.subject),

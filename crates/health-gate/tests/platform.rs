@@ -61,6 +61,15 @@ async fn an_alarm_that_goes_off_is_the_end_and_one_that_was_on_before_is_told() 
     assert_eq!(ending(&ran).1, "unhealthy", "{}", ran.log);
     assert!(began.elapsed() <= Duration::from_secs(130), "{:?}", began.elapsed());
     assert_snapshot!(stable(&ran.annotations().join("\n")));
+    // What was well at the only look is not said to be without data.
+    let ran = watch(&stage, &inputs).await;
+    assert_eq!(
+        (ending(&ran).1, ran.summary.matches("❓ too few looks").count() > 3),
+        ("unhealthy", true),
+        "{}",
+        ran.summary
+    );
+    assert!(!ran.summary.contains("no data"), "{}", ran.summary);
 
     let stage = Stage::new();
     stage.file("delivery.toml", DELIVERY);

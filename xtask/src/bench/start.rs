@@ -118,7 +118,7 @@ fn contestants(aws: &Emulated) -> Result<Vec<Contestant>> {
 
 /// Bundles the peer as JavaScript actions are.
 fn bundle() -> Result<PathBuf> {
-    let folder = tools::node_packages(&["@aws-sdk/client-sts@3.1169.0", "esbuild@0.28.2"])?;
+    let folder = tools::node_packages("start", &["@aws-sdk/client-sts@3.1169.0", "esbuild@0.28.2"])?;
     let source = folder.join("bench.mjs");
     let bundle = folder.join("bundle.mjs");
     std::fs::copy(root().join("xtask/src/bench/start.mjs"), &source)?;

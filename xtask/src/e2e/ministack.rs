@@ -1,7 +1,7 @@
 //! The AWS of the end-to-end test: ministack, whose ECS tasks are real containers and whose ECR is a real registry.
 //! <https://pypi.org/project/ministack/>
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::aws_api::{ACCOUNT, AwsApi, REGION};
 use super::registry_name::RegistryName;
@@ -22,9 +22,6 @@ pub(crate) struct Ministack {
 impl Ministack {
     /// Starts ministack: its APIs on [`URL`], its registry by ECR's own name over TLS.
     pub(crate) fn start(registry: &RegistryName) -> Result<Self> {
-        if health().is_ok() {
-            bail!("something answers on {URL} already; stop it (an earlier ministack?) and start again");
-        }
         docker::remove_containers(TASKS)?;
         // hypercorn is what the `ministack` command runs; called by itself it serves TLS and plain HTTP at once, and without
         // workers it is one process, which takes its listeners with it.

@@ -3,6 +3,7 @@
 
 mod aws_api;
 mod certificate;
+mod github;
 mod infrastructure;
 mod ministack;
 mod models;

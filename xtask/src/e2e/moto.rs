@@ -1,4 +1,4 @@
-//! A second AWS, by other people: moto, for RDS and CloudWatch. It is asked where `AWS_ENDPOINT_URL_<SERVICE>` says so.
+//! A second AWS, by other people: moto, for RDS. It is asked where `AWS_ENDPOINT_URL_<SERVICE>` says so.
 //! <https://docs.getmoto.org/en/latest/docs/server_mode.html>
 
 use anyhow::Result;

@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::server::{Server, tied};
-use crate::process::{Run, program};
 use crate::tools;
 
 /// nginx with the servers that it was told of. Stopped when dropped.
 pub(crate) struct Nginx {
-    folder: PathBuf,
     _server: Server,
 }
 
@@ -26,21 +24,16 @@ impl Nginx {
             ureq::get(url).call()?;
             Ok(())
         })?;
-        Ok(Self { folder, _server: server })
-    }
-
-    /// Has it take other blocks; requests that are being answered are answered to their end.
-    pub(crate) fn reload(&self, blocks: &str) -> Result<()> {
-        write(&self.folder, blocks)?;
-        program(binary()?).arg("-p").arg(&self.folder).args(["-c", "nginx.conf", "-s", "reload"]).read().map(drop)
+        Ok(Self { _server: server })
     }
 }
 
 fn write(folder: &Path, blocks: &str) -> Result<()> {
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
     let temporary: String = temporary.iter().map(|name| format!("  {name}_temp_path {name};\n")).collect();
+    // One process: workers would outlive a master that is killed.
     let text = format!(
-        "pid nginx.pid;\nerror_log stderr;\nworker_processes 1;\nevents {{}}\nhttp {{\n  access_log off;\n{temporary}{blocks}}}\n"
+        "pid nginx.pid;\nerror_log stderr;\nmaster_process off;\nevents {{}}\nhttp {{\n  access_log off;\n{temporary}{blocks}}}\n"
     );
     std::fs::write(folder.join("nginx.conf"), text).context("cannot write nginx.conf")
 }

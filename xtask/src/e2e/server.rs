@@ -22,6 +22,9 @@ impl Server {
         command: &mut Command,
         mut is_ready: impl FnMut() -> Result<()>,
     ) -> Result<Self> {
+        if is_ready().is_ok() {
+            bail!("{name} answers before it was started: stop what an earlier run has left, and start again");
+        }
         let log = Self::log(name);
         let stdout = create(&log)?;
         let stderr = stdout.try_clone()?;

@@ -62,15 +62,26 @@ impl Stage {
         before: &str,
         more: &[(&str, &str)],
     ) -> Result<Workflow> {
-        // Each run has a runner of its own.
-        let run = self.runs.fetch_add(1, Ordering::Relaxed);
-        let temp = self.folder.join(format!("work/_temp-{run}"));
         let event = json!({
             "ref": "refs/heads/main",
             "before": before,
             "after": commit,
             "repository": { "full_name": "payments/payments", "default_branch": "main" },
         });
+        self.run_for(repository, commit, &event, more)
+    }
+
+    /// One run of the workflow for another event: `more` says of which kind.
+    pub(crate) fn run_for(
+        &self,
+        repository: &Monorepo,
+        commit: &str,
+        event: &Value,
+        more: &[(&str, &str)],
+    ) -> Result<Workflow> {
+        // Each run has a runner of its own.
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let temp = self.folder.join(format!("work/_temp-{run}"));
         runner::temporary_folder(&temp, &event.to_string())?;
         std::fs::copy(self.registry.certificate(), temp.join("registry.pem"))?;
         let mut environment = self.environment(commit, &temp.join("registry.pem").display().to_string());

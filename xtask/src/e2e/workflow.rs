@@ -38,6 +38,12 @@ impl Workflow {
         Ok(file.display().to_string())
     }
 
+    /// With a token that `${{ github.token }}` evaluates to.
+    pub(crate) fn with_token(mut self, token: &str) -> Self {
+        self.job.token = token.to_owned();
+        self
+    }
+
     /// With one variable more in the job's `env`.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.job.environment.insert(name.to_owned(), value.to_owned());

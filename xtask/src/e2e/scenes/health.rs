@@ -1,5 +1,4 @@
-//! Health as real servers tell it: nginx in front of three targets, a Prometheus, and the alarms and metrics of two emulated
-//! CloudWatches.
+//! Health as real servers tell it: nginx in front of three targets, a Prometheus, and a CloudWatch that evaluates its alarms.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -13,9 +12,9 @@ use super::open;
 use crate::e2e::aws_api::{AwsApi, REGION};
 use crate::e2e::certificate::Certificate;
 use crate::e2e::monorepo::{AUTH, CHECKOUT, ENVIRONMENT, Monorepo};
-use crate::e2e::moto::{self, Moto};
 use crate::e2e::nginx::Nginx;
 use crate::e2e::prometheus::{self, Prometheus};
+use crate::e2e::runner::Completed;
 use crate::e2e::stage::Stage;
 use crate::e2e::workflow::Workflow;
 use crate::poll;
@@ -29,57 +28,71 @@ const OLD: &str = "0000000000000000000000000000000000000000";
 const WELL: &str = AUTH;
 const ILL: &str = CHECKOUT;
 
-/// Has CloudWatch, and whoever finds its alarms by their tags, asked of moto instead of ministack.
-const OF_MOTO: [(&str, &str); 2] =
-    [("AWS_ENDPOINT_URL_CLOUDWATCH", moto::URL), ("AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API", moto::URL)];
-
 /// `commit` is what both services run.
 pub(super) fn play(stage: &Stage, folder: &Path, commit: &str) -> Result<()> {
     let certificate = Certificate::issue(&folder.join("certificate"), "127.0.0.1")?;
     std::fs::create_dir_all(folder.join("nginx")).context("cannot make nginx's folder")?;
     count(folder)?;
-    let ready = format!("http://{COUNTED}/metrics");
-    let nginx = Nginx::start(folder, &blocks(&certificate, [commit, OLD, commit])?, &ready)?;
-    pages(stage, &certificate, &nginx, commit)?;
-    let moto = Moto::start()?;
-    alarms(stage, &moto, commit)?;
+    let serve = |versions| Nginx::start(folder, &blocks(&certificate, versions)?, &format!("http://{COUNTED}/metrics"));
+    let pages = Pages::of(stage, &certificate, commit)?;
+    let nginx = serve([commit, OLD, commit])?;
+    pages.one_by_one()?;
+    open("nginx: three targets, one of them with the version before");
+    pages.three_targets("undecided", &["2 of 3"])?;
+    drop(nginx);
+    let _nginx = serve([commit; 3])?;
+    open("nginx: the same three, all of them new");
+    pages.three_targets("healthy", &[])?;
+    alarms(stage, commit)?;
     let _prometheus = Prometheus::start(folder, COUNTED)?;
-    metrics(stage, &moto, commit)
+    metrics(stage, commit)
 }
 
-/// A URL alone: what nginx has to say, and what of it is believed.
-fn pages(stage: &Stage, certificate: &Certificate, nginx: &Nginx, commit: &str) -> Result<()> {
-    let repository = Monorepo::blank(stage.place("pages"))?;
-    let head = repository.head()?;
-    let trusting = stage.push_to(&repository, &head, &head, &[])?;
-    let root = trusting.file("pages.pem", &certificate.certificate)?;
-    let trusting = trusting.with("SSL_CERT_FILE", &root);
-    let soon = [("commit", commit), ("interval", "200ms"), ("timeout", "10s"), ("failures", "2")];
-    let ask = |workflow: &Workflow, with: &[(&str, &str)], result: &str, words: &[&str]| {
+/// URLs alone, from a repository without a delivery file.
+struct Pages<'a> {
+    commit: &'a str,
+    /// Trusts nginx's certificate.
+    trusting: Workflow,
+    /// Does not.
+    strange: Workflow,
+}
+
+impl<'a> Pages<'a> {
+    fn of(stage: &Stage, certificate: &Certificate, commit: &'a str) -> Result<Self> {
+        let repository = Monorepo::blank(stage.place("pages"))?;
+        let head = repository.head()?;
+        let run = || stage.push_to(&repository, &head, &head, &[]);
+        let trusting = run()?;
+        let root = trusting.file("pages.pem", &certificate.certificate)?;
+        Ok(Self { commit, trusting: trusting.with("SSL_CERT_FILE", &root), strange: run()? })
+    }
+
+    /// What nginx has to say, and what of it is believed.
+    fn one_by_one(&self) -> Result<()> {
+        open("nginx: HTTP/2 over TLS, under a private root");
+        let page = format!("{PAGES}/protocol");
+        let modern = "status == 200\nheader(x-protocol) == 'HTTP/2.0'\ncertificate > 1d";
+        self.ask(&self.trusting, &[("url", &page), ("expect", modern)], "healthy", &[])?;
+        open("nginx: a certificate that nobody here knows");
+        self.ask(&self.strange, &[("url", &page)], "unhealthy", &["certificate"])?;
+        open("nginx: a page that redirects to the login");
+        self.ask(&self.trusting, &[("url", &format!("{PAGES}/account"))], "unhealthy", &["302", "/login"])
+    }
+
+    /// Behind one address, three targets in turn.
+    fn three_targets(&self, result: &str, words: &[&str]) -> Result<()> {
+        let page = format!("{PAGES}/health");
+        let version = "header(x-version) == '${COMMIT}'";
+        let three =
+            [("url", page.as_str()), ("expect", version), ("distinct", "3"), ("distinct-by", "header(x-instance)")];
+        self.ask(&self.trusting, &three, result, words)
+    }
+
+    fn ask(&self, workflow: &Workflow, with: &[(&str, &str)], result: &str, words: &[&str]) -> Result<()> {
+        let soon = [("commit", self.commit), ("interval", "200ms"), ("timeout", "10s"), ("failures", "2")];
         let inputs: Vec<_> = soon.iter().chain(with).copied().collect();
-        let gate = workflow.step("health-gate", &inputs, result)?;
-        match words.iter().find(|words| !gate.summary.contains(**words)) {
-            None => Ok(()),
-            Some(words) => bail!("`{words}` is not in the summary:\n{}", gate.summary),
-        }
-    };
-    open("nginx: HTTP/2 over TLS, under a private root");
-    let page = format!("{PAGES}/protocol");
-    let modern = "status == 200\nheader(x-protocol) == 'HTTP/2.0'\ncertificate > 1d";
-    ask(&trusting, &[("url", &page), ("expect", modern)], "healthy", &[])?;
-    open("nginx: a certificate that nobody here knows");
-    let strange = stage.push_to(&repository, &head, &head, &[])?;
-    ask(&strange, &[("url", &page)], "unhealthy", &["certificate"])?;
-    open("nginx: a page that redirects to the login");
-    ask(&trusting, &[("url", &format!("{PAGES}/account"))], "unhealthy", &["302"])?;
-    open("nginx: three targets, one of them with the version before");
-    let page = format!("{PAGES}/health");
-    let version = "header(x-version) == '${COMMIT}'";
-    let three = [("url", page.as_str()), ("expect", version), ("distinct", "3"), ("distinct-by", "header(x-instance)")];
-    ask(&trusting, &three, "undecided", &["2 of 3"])?;
-    nginx.reload(&blocks(certificate, [commit; 3])?)?;
-    open("nginx: the same three, all of them new");
-    ask(&trusting, &three, "healthy", &[])
+        says(&workflow.step("health-gate", &inputs, result)?, words)
+    }
 }
 
 /// nginx before three targets, which answer with these versions, and the page of what the shop counts.
@@ -119,52 +132,36 @@ fn count(folder: &Path) -> Result<()> {
     std::fs::write(folder.join("nginx/metrics"), text).context("cannot write what the shop counts")
 }
 
-/// ministack evaluates its alarms; moto's are set, and found by their tags.
-fn alarms(stage: &Stage, moto: &Moto, commit: &str) -> Result<()> {
-    let text = ["alarms = [\"${SERVICE}-errors\"]", "interval = \"1s\""].join("\n");
-    stage.repository.write("alarms.toml", &delivery([&text, &text]))?;
-    stage
-        .repository
-        .write("tags.toml", &delivery([&text.replace("${SERVICE}-errors", "tag:service=${SERVICE}"); 2]))?;
-    open("alarms that ministack evaluates");
+/// Alarms that CloudWatch evaluates from what was measured.
+fn alarms(stage: &Stage, commit: &str) -> Result<()> {
+    let health = "alarms = [\"${SERVICE}-errors\"]\ninterval = \"1s\"".to_owned();
+    stage.repository.write("alarms.toml", &delivery([&health, &health]))?;
     for service in [WELL, ILL] {
         put_alarm(stage.aws(), service)?;
         put_errors(stage.aws(), service)?;
         wait_for_alarm(stage.aws(), service, if service == ILL { "ALARM" } else { "OK" })?;
     }
+    open("an alarm went off");
     let workflow = stage.push_to(&stage.repository, commit, commit, &[])?;
-    expect_verdicts(&workflow, &[("config", "alarms.toml")], &[&format!("{ILL}-errors")])?;
-    open("alarms of moto's, by their tags");
-    for service in [WELL, ILL] {
-        put_alarm(moto.api, service)?;
-        let state = if service == ILL { "ALARM" } else { "OK" };
-        let name = format!("{service}-errors");
-        let parameters = [("AlarmName", name.as_str()), ("StateValue", state), ("StateReason", "set by hand")];
-        moto.api.cloudwatch("SetAlarmState", &parameters)?;
-    }
-    let workflow = stage.push_to(&stage.repository, commit, commit, &OF_MOTO)?;
-    expect_verdicts(&workflow, &[("config", "tags.toml")], &[&format!("{ILL}-errors")])
+    expect_verdicts(&workflow, &[("config", "alarms.toml")], &[&format!("{ILL}-errors")])
 }
 
-/// Two gates at once, for a minute has to be over: one that Prometheus tells of what is wrong, one that moto does.
-fn metrics(stage: &Stage, moto: &Moto, commit: &str) -> Result<()> {
-    let errors = "[services.${SERVICE}.health.metrics.errors]\nnamespace = \"Shop\"\nmetric = \"Errors\"\ndimensions = { Service = \"${SERVICE}\" }\nstatistic = \"Sum\"\nfail = 50\nperiod = \"1m\"\npoints = 1\n";
+/// Two gates at once, for a minute has to be over: one that Prometheus tells of what is wrong, one that CloudWatch does.
+fn metrics(stage: &Stage, commit: &str) -> Result<()> {
+    let errors = "[services.${SERVICE}.health.metrics.errors]\nnamespace = \"Shop\"\nmetric = \"Errors of ${SERVICE}\"\ndimensions = { Service = \"${SERVICE}\" }\nstatistic = \"Sum\"\nfail = 50\nperiod = \"1m\"\npoints = 1\n";
     let failed = "[services.${SERVICE}.health.metrics.failed]\nprometheus = \"max(failed_ratio{service='${SERVICE}'})\"\nfail = 0.1\nperiod = \"1m\"\npoints = 1\n";
     let ours = format!("prometheus = \"{}\"\nsettle = \"1s\"\ninterval = \"2s\"\n", prometheus::URL);
-    let of = |metric: &str| {
-        [WELL, ILL]
-            .map(|service| ours.clone() + &metric.replace("[services.${SERVICE}.", &format!("[services.{service}.")))
-    };
+    let of = |metric: &str| [WELL, ILL].map(|service| ours.clone() + &metric.replace("${SERVICE}", service));
     let [well, ill] = of(failed);
     stage.repository.write("prometheus.toml", &delivery([&well, &ill]))?;
     let [well, ill] = of(errors);
     stage.repository.write("cloudwatch.toml", &delivery([&well, &ill]))?;
     open("what Prometheus and CloudWatch measured");
     let prometheus = stage.push_to(&stage.repository, commit, commit, &[])?;
-    let cloudwatch = stage.push_to(&stage.repository, commit, commit, &OF_MOTO)?;
+    let cloudwatch = stage.push_to(&stage.repository, commit, commit, &[])?;
     let (watching, is_over) = mpsc::channel();
     std::thread::scope(|scope| {
-        let errors = scope.spawn(|| keep_failing(moto.api, is_over));
+        let errors = scope.spawn(|| keep_failing(stage.aws(), is_over));
         let other = scope.spawn(|| expect_verdicts(&prometheus, &[("config", "prometheus.toml")], &["failed", "0.5"]));
         let gate = expect_verdicts(&cloudwatch, &[("config", "cloudwatch.toml")], &["errors", "100"]);
         let other = other.join().map_err(|_| anyhow::anyhow!("the thread of the other gate has died"))?;
@@ -196,19 +193,29 @@ fn expect_verdicts(workflow: &Workflow, with: &[(&str, &str)], words: &[&str]) -
     if (of(WELL), of(ILL)) != (Some("healthy"), Some("unhealthy")) {
         bail!("the verdicts are {verdicts}, expected {WELL} to be healthy and {ILL} not:\n{}", gate.summary);
     }
+    says(&gate, words)
+}
+
+/// The summary has these words.
+fn says(gate: &Completed, words: &[&str]) -> Result<()> {
     match words.iter().find(|words| !gate.summary.contains(**words)) {
         None => Ok(()),
         Some(words) => bail!("`{words}` is not in the summary:\n{}", gate.summary),
     }
 }
 
-/// An alarm on a service's errors, with a tag that names the service.
+/// What a service's errors are called. ministack's alarms do not tell dimensions apart.
+fn metric_of(service: &str) -> String {
+    format!("Errors of {service}")
+}
+
+/// An alarm on a service's errors.
 fn put_alarm(api: AwsApi, service: &str) -> Result<()> {
-    let name = format!("{service}-errors");
+    let (name, metric) = (format!("{service}-errors"), metric_of(service));
     let parameters = [
         ("AlarmName", name.as_str()),
         ("Namespace", "Shop"),
-        ("MetricName", "Errors"),
+        ("MetricName", &metric),
         ("Dimensions.member.1.Name", "Service"),
         ("Dimensions.member.1.Value", service),
         ("Statistic", "Sum"),
@@ -216,17 +223,16 @@ fn put_alarm(api: AwsApi, service: &str) -> Result<()> {
         ("EvaluationPeriods", "1"),
         ("Threshold", "50"),
         ("ComparisonOperator", "GreaterThanThreshold"),
-        ("Tags.member.1.Key", "service"),
-        ("Tags.member.1.Value", service),
     ];
     api.cloudwatch("PutMetricAlarm", &parameters).map(drop)
 }
 
 /// The errors of one moment: a hundred of the service that is ill.
 fn put_errors(api: AwsApi, service: &str) -> Result<()> {
+    let metric = metric_of(service);
     let parameters = [
         ("Namespace", "Shop"),
-        ("MetricData.member.1.MetricName", "Errors"),
+        ("MetricData.member.1.MetricName", metric.as_str()),
         ("MetricData.member.1.Dimensions.member.1.Name", "Service"),
         ("MetricData.member.1.Dimensions.member.1.Value", service),
         ("MetricData.member.1.Value", if service == ILL { "100" } else { "1" }),

@@ -7,6 +7,7 @@ mod deliveries;
 mod health;
 mod migrations;
 mod operations;
+mod pull_requests;
 mod releasing;
 mod workflows;
 

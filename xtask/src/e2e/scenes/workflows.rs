@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::{open, releasing};
+use super::{open, pull_requests, releasing};
 use crate::e2e::monorepo::{BILLING, BROKEN_SERVICE, SERVICES};
 use crate::e2e::stage::{Stage, credentials};
 use crate::process::{Run, create, is_installed, program, say, target};
@@ -44,6 +44,9 @@ on:
   workflow_dispatch:
     inputs:
       operation: { type: string, required: true }
+      services: { type: string }
+      to: { type: string }
+      desired-count: { type: string }
 jobs:
   operate:
     uses: org/actions/.github/workflows/operate.yml@v1
@@ -51,21 +54,46 @@ jobs:
     with:
       operation: ${{ inputs.operation }}
       environment: production
+      services: ${{ inputs.services }}
+      to: ${{ inputs.to }}
+      desired-count: ${{ inputs.desired-count }}
 ";
 
-/// A push that delivers, a bad version that goes back, and two dispatches. `before` is what each service runs.
+const PREFLIGHT: &str = "name: preflight
+on: workflow_dispatch
+jobs:
+  preflight:
+    uses: org/actions/.github/workflows/preflight.yml@v1
+    permissions: { actions: read, contents: read, id-token: write }
+    with:
+      environment: production
+";
+
+const PREVIEW: &str = "name: preview
+on: pull_request
+jobs:
+  preview:
+    uses: org/actions/.github/workflows/preview.yml@v1
+    permissions: { contents: read, pull-requests: write }
+";
+
+/// A preflight, a push that delivers, a bad version that goes back, dispatches, a pull request. `before` is what each service runs.
 pub(super) fn play(stage: &Stage, before: [&str; 3]) -> Result<()> {
     let image = stage.push_suite(VERSION)?;
     releasing::play(&image)?;
     let act = Act::set_up(stage, &image)?;
+    for (name, text) in [("preflight", PREFLIGHT), ("deliver", DELIVER), ("operate", OPERATE), ("preview", PREVIEW)] {
+        stage.repository.write(&format!(".github/workflows/{name}.yml"), text)?;
+    }
+    open("is the environment ready?");
+    let log = act.run("preflight", "workflow_dispatch", &[])?.good()?;
+    expect(&log, "result=unchanged")?;
     open("a consumer's workflow delivers a push");
-    stage.repository.write(".github/workflows/deliver.yml", DELIVER)?;
-    stage.repository.write(".github/workflows/operate.yml", OPERATE)?;
     // Whoever has no checkout of the runner's needs the certificate of the registry, which is of this machine alone.
     std::fs::copy(stage.certificate(), stage.repository.path.join(CERTIFICATE))?;
     stage.repository.write_into_image(BILLING, "about.txt", "delivered by a workflow\n")?;
     let commit = stage.repository.commit("billing, by a workflow")?;
-    let log = act.run("push", &[])?.good()?;
+    let log = act.run("deliver", "push", &[])?.good()?;
     expect(&log, &format!("delivered [\"{BILLING}\"] (deployed, healthy)"))?;
     let [auth, _, checkout] = before;
     let expected = [auth, &commit, checkout];
@@ -74,17 +102,32 @@ pub(super) fn play(stage: &Stage, before: [&str; 3]) -> Result<()> {
     open("a consumer's workflow with a bad version");
     stage.repository.write_into_image(BILLING, BROKEN_SERVICE, "crash\n")?;
     stage.repository.commit("billing: a version that crashes")?;
-    let log = act.run("push", &[])?.bad()?;
+    let log = act.run("deliver", "push", &[])?.bad()?;
     expect(&log, "::error title=ecs-deploy::")?;
     SERVICES.iter().zip(expected).try_for_each(|(service, version)| stage.expect_version(service, version))?;
     stage.repository.remove_from_image(BILLING, BROKEN_SERVICE)?;
 
     open("a release manager's dispatches");
-    for (operation, words) in [("restart", "result=deployed"), ("explain", "result=")] {
-        let log = act.run("workflow_dispatch", &[("operation", operation)])?.good()?;
-        expect(&log, words)?;
+    for inputs in [
+        &[("operation", "restart")][..],
+        &[("operation", "scale"), ("services", BILLING), ("desired-count", "3")],
+        &[("operation", "scale"), ("services", BILLING), ("desired-count", "2")],
+        &[("operation", "rollback"), ("to", "previous")],
+    ] {
+        let log = act.run("operate", "workflow_dispatch", inputs)?.good()?;
+        expect(&log, "result=deployed")?;
     }
-    SERVICES.iter().zip(expected).try_for_each(|(service, version)| stage.expect_version(service, version))
+    let log = act.run("operate", "workflow_dispatch", &[("operation", "explain")])?.good()?;
+    expect(&log, "result=unchanged")?;
+    SERVICES.iter().zip(before).try_for_each(|(service, version)| stage.expect_version(service, version))?;
+
+    let base = stage.repository.head()?;
+    let head = pull_requests::play(stage, &stage.folder("pull-requests")?, &base)?;
+    open("a consumer's workflow previews the pull request");
+    let event = target().join("e2e/pull-request.json");
+    std::fs::write(&event, pull_requests::event(&head, &base).to_string())?;
+    let log = act.run("preview", "pull_request", &[])?.good()?;
+    expect(&log, "result=affected")
 }
 
 /// Where the registry's certificate lies in the consumer's repository.
@@ -119,12 +162,15 @@ impl<'a> Act<'a> {
         Ok(Self { stage, program, tree })
     }
 
-    fn run(&self, event: &str, inputs: &[(&str, &str)]) -> Result<Ended> {
+    /// One run of a workflow. What act itself tells of an event is enough, but for a pull request.
+    fn run(&self, workflow: &str, event: &str, inputs: &[(&str, &str)]) -> Result<Ended> {
         let repository = &self.stage.repository.path;
-        let file = target().join(format!("e2e/act-{event}.log"));
+        let file = target().join(format!("e2e/act-{workflow}.log"));
         let mut act = program(&self.program);
         act.current_dir(repository).arg(event).args(["--platform", &format!("ubuntu-24.04={RUNNER}")]);
-        let workflow = if event == "push" { "deliver" } else { "operate" };
+        if event == "pull_request" {
+            act.arg("--eventpath").arg(target().join("e2e/pull-request.json"));
+        }
         act.args(["--workflows", &format!(".github/workflows/{workflow}.yml")]);
         act.args(["--pull=false", "--action-offline-mode", "--rm", "--secret", "GITHUB_TOKEN="]);
         for version in ["v1", VERSION] {
