@@ -16,7 +16,6 @@ pub(crate) const BOOTSTRAP: &str = "bootstrap";
 
 /// Creates everything that a delivery expects to find.
 pub(crate) fn create(aws: AwsApi, binary: &Path, folder: &Path) -> Result<()> {
-    aws.ecs("CreateCluster", &json!({ "clusterName": cluster() }))?;
     let trust = json!({ "Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "Service": "ecs-tasks.amazonaws.com" },
     }] });
@@ -29,9 +28,14 @@ pub(crate) fn create(aws: AwsApi, binary: &Path, folder: &Path) -> Result<()> {
         let bootstrap = format!("{}/payments/{service}:{BOOTSTRAP}", registry_name::host());
         program("docker").args(["tag", &image, &bootstrap]).read()?;
         push(&bootstrap, folder)?;
-        create_service(aws, service, &bootstrap)?;
     }
-    Ok(())
+    create_environment(aws, ENVIRONMENT)
+}
+
+/// Creates an environment's cluster, and in it the services with their load balancers. They run the bootstrap image.
+pub(crate) fn create_environment(aws: AwsApi, environment: &str) -> Result<()> {
+    aws.ecs("CreateCluster", &json!({ "clusterName": cluster(environment) }))?;
+    SERVICES.iter().try_for_each(|service| create_service(aws, environment, service))
 }
 
 pub(crate) fn create_repository(aws: AwsApi, name: &str) -> Result<()> {
@@ -57,7 +61,7 @@ pub(crate) fn create_idle_service(aws: AwsApi, service: &str) -> Result<()> {
     aws.ecs(
         "CreateService",
         &json!({
-            "cluster": cluster(),
+            "cluster": cluster(ENVIRONMENT),
             "serviceName": service,
             "taskDefinition": service,
             "desiredCount": 0,
@@ -76,8 +80,13 @@ fn network() -> Value {
     } })
 }
 
-pub(crate) fn cluster() -> String {
-    format!("payments-{ENVIRONMENT}")
+pub(crate) fn cluster(environment: &str) -> String {
+    format!("payments-{environment}")
+}
+
+/// The load balancer of a service. Its data plane is `/_alb/<name>/`.
+pub(crate) fn load_balancer(environment: &str, service: &str) -> String {
+    format!("{environment}-{service}")
 }
 
 fn build_bootstrap_image(binary: &Path, folder: &Path) -> Result<String> {
@@ -103,8 +112,9 @@ pub(crate) fn push(image: &str, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn create_service(aws: AwsApi, service: &str, image: &str) -> Result<()> {
-    let target_group = create_load_balancer(aws, service)?;
+fn create_service(aws: AwsApi, environment: &str, service: &str) -> Result<()> {
+    let image = format!("{}/payments/{service}:{BOOTSTRAP}", registry_name::host());
+    let target_group = create_load_balancer(aws, &load_balancer(environment, service))?;
     let registered = aws.ecs(
         "RegisterTaskDefinition",
         &json!({
@@ -126,7 +136,7 @@ fn create_service(aws: AwsApi, service: &str, image: &str) -> Result<()> {
     aws.ecs(
         "CreateService",
         &json!({
-            "cluster": cluster(),
+            "cluster": cluster(environment),
             "serviceName": service,
             "taskDefinition": task_definition.context("RegisterTaskDefinition answered no ARN")?,
             "desiredCount": 2,
@@ -144,13 +154,13 @@ fn create_service(aws: AwsApi, service: &str, image: &str) -> Result<()> {
     Ok(())
 }
 
-/// A load balancer by the name of the service; answers its target group. Its data plane is `/_alb/<name>/`.
-fn create_load_balancer(aws: AwsApi, service: &str) -> Result<String> {
-    let load_balancer = aws.elb("CreateLoadBalancer", &[("Name", service)], "LoadBalancerArn")?;
+/// A load balancer of this name; answers its target group.
+fn create_load_balancer(aws: AwsApi, name: &str) -> Result<String> {
+    let load_balancer = aws.elb("CreateLoadBalancer", &[("Name", name)], "LoadBalancerArn")?;
     let target_group = aws.elb(
         "CreateTargetGroup",
         &[
-            ("Name", service),
+            ("Name", name),
             ("Protocol", "HTTP"),
             ("Port", "8080"),
             ("TargetType", "ip"),

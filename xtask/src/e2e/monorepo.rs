@@ -19,6 +19,8 @@ pub(crate) const BILLING: &str = "billing-service";
 pub(crate) const CHECKOUT: &str = "checkout-service";
 
 pub(crate) const ENVIRONMENT: &str = "production";
+/// Comes before it.
+pub(crate) const STAGING: &str = "staging";
 
 /// The role with which ECS starts the tasks.
 pub(crate) const EXECUTION_ROLE: &str = "execution";
@@ -136,6 +138,11 @@ branch = "main"
 region = "{REGION}"
 account = "{ACCOUNT}"
 cluster = "payments-{ENVIRONMENT}"
+
+[environments.{STAGING}]
+region = "{REGION}"
+account = "{ACCOUNT}"
+cluster = "payments-{STAGING}"
 "#
     );
     let before = [None].into_iter().chain(SERVICES.map(Some));
@@ -151,7 +158,7 @@ task-definition = "deploy/{service}.json"
 container = "app"
 {after}
 [services.{service}.health]
-url = "{URL}/_alb/{service}/health"
+url = "{URL}/_alb/${{ENVIRONMENT}}-${{SERVICE}}/health"
 expect = ["status == 200", "json(/version) == '${{COMMIT}}'"]
 "#
         );

@@ -129,6 +129,11 @@ impl Stage {
         infrastructure::create_repository(self.aws.api, name)
     }
 
+    /// Makes an environment whose services run the bootstrap image.
+    pub(crate) fn create_environment(&self, environment: &str) -> Result<()> {
+        infrastructure::create_environment(self.aws.api, environment)
+    }
+
     /// Makes a service without tasks.
     pub(crate) fn create_idle_service(&self, name: &str) -> Result<()> {
         infrastructure::create_idle_service(self.aws.api, name)
@@ -143,7 +148,13 @@ impl Stage {
 
     /// The version that a service answers with through its load balancer.
     pub(crate) fn version(&self, service: &str) -> Result<String> {
-        let mut response = ureq::get(format!("{URL}/_alb/{service}/health")).call()?;
+        self.version_in(ENVIRONMENT, service)
+    }
+
+    /// The same in another environment.
+    pub(crate) fn version_in(&self, environment: &str, service: &str) -> Result<String> {
+        let mut response =
+            ureq::get(format!("{URL}/_alb/{}/health", infrastructure::load_balancer(environment, service))).call()?;
         let body: Value = response.body_mut().read_json()?;
         let version = body.get("version").and_then(Value::as_str);
         Ok(version.with_context(|| format!("{service} answered without a version: {body}"))?.to_owned())
@@ -184,8 +195,7 @@ impl Stage {
 
     /// The tasks of a service that run, by ARN, in order.
     pub(crate) fn tasks(&self, service: &str) -> Result<Vec<String>> {
-        let request =
-            json!({ "cluster": infrastructure::cluster(), "serviceName": service, "desiredStatus": "RUNNING" });
+        let request = json!({ "cluster": infrastructure::cluster(ENVIRONMENT), "serviceName": service, "desiredStatus": "RUNNING" });
         let listed = self.aws.api.ecs("ListTasks", &request)?;
         let arns = listed.get("taskArns").cloned().with_context(|| format!("no tasks are listed: {listed}"))?;
         let mut arns: Vec<String> = serde_json::from_value(arns)?;
@@ -213,7 +223,7 @@ impl Stage {
 
     /// A service as ECS describes it.
     fn service(&self, service: &str) -> Result<Value> {
-        let request = json!({ "cluster": infrastructure::cluster(), "services": [service] });
+        let request = json!({ "cluster": infrastructure::cluster(ENVIRONMENT), "services": [service] });
         let described = self.aws.api.ecs("DescribeServices", &request)?;
         described.pointer("/services/0").cloned().with_context(|| format!("{service} is not there: {described}"))
     }

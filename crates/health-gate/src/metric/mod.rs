@@ -147,8 +147,12 @@ impl fmt::Display for Rule {
             [] => return formatter.write_str("no limit"),
             limits => formatter.write_str(&limits.join(", "))?,
         }
-        let Self { sustained, points, period, .. } = self;
-        write!(formatter, ", but for fewer than {sustained} of {points} points of {}", human(*period))
+        let (points, period) = (self.points, human(self.period));
+        match self.sustained {
+            1 if points == 1 => write!(formatter, " in the last {period}"),
+            1 => write!(formatter, " in each of {points} points of {period}"),
+            sustained => write!(formatter, ", but for fewer than {sustained} of {points} points of {period}"),
+        }
     }
 }
 

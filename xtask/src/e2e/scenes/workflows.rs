@@ -5,15 +5,17 @@
 //! their reviewers, permissions and OpenID Connect: of those only what the linters say is known here.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use super::{open, pull_requests, releasing};
-use crate::e2e::monorepo::{BILLING, BROKEN_SERVICE, SERVICES};
-use crate::e2e::stage::{Stage, credentials};
+use crate::e2e::infrastructure::BOOTSTRAP;
+use crate::e2e::monorepo::{BILLING, BROKEN_SERVICE, SERVICES, STAGING};
+use crate::e2e::stage::{Stage, credentials, short};
 use crate::process::{Run, create, is_installed, program, say, target};
 use crate::release::Release;
-use crate::{docker, tools};
+use crate::{docker, poll, tools};
 
 const VERSION: &str = "v1.0.0";
 const RUNNER: &str = "delivery-runner:bookworm";
@@ -69,6 +71,27 @@ jobs:
       environment: production
 ";
 
+const STAGED: &str = "name: staging
+on: workflow_dispatch
+jobs:
+  deliver:
+    uses: org/actions/.github/workflows/deliver.yml@v1
+    permissions: { contents: read, id-token: write, deployments: write }
+    with:
+      environment: staging
+";
+
+const PROMOTE: &str = "name: promote
+on: workflow_dispatch
+jobs:
+  promote:
+    uses: org/actions/.github/workflows/promote.yml@v1
+    permissions: { contents: read, id-token: write, deployments: write }
+    with:
+      from: staging
+      environment: production
+";
+
 const PREVIEW: &str = "name: preview
 on: pull_request
 jobs:
@@ -82,15 +105,24 @@ pub(super) fn play(stage: &Stage, before: [&str; 3]) -> Result<()> {
     let image = stage.push_suite(VERSION)?;
     releasing::play(&image)?;
     let act = Act::set_up(stage, &image)?;
-    for (name, text) in [("preflight", PREFLIGHT), ("deliver", DELIVER), ("operate", OPERATE), ("preview", PREVIEW)] {
+    let workflows = [
+        ("preflight", PREFLIGHT),
+        ("deliver", DELIVER),
+        ("operate", OPERATE),
+        ("staging", STAGED),
+        ("promote", PROMOTE),
+        ("preview", PREVIEW),
+    ];
+    for (name, text) in workflows {
         stage.repository.write(&format!(".github/workflows/{name}.yml"), text)?;
     }
+    // Whoever has no checkout of the runner's needs the certificate of the registry, which is of this machine alone.
+    std::fs::copy(stage.certificate(), stage.repository.path.join(CERTIFICATE))?;
+    stage.repository.commit("The workflows")?;
     open("is the environment ready?");
     let log = act.run("preflight", "workflow_dispatch", &[])?.good()?;
     expect(&log, "result=unchanged")?;
     open("a consumer's workflow delivers a push");
-    // Whoever has no checkout of the runner's needs the certificate of the registry, which is of this machine alone.
-    std::fs::copy(stage.certificate(), stage.repository.path.join(CERTIFICATE))?;
     stage.repository.write_into_image(BILLING, "about.txt", "delivered by a workflow\n")?;
     let commit = stage.repository.commit("billing, by a workflow")?;
     let log = act.run("deliver", "push", &[])?.good()?;
@@ -121,6 +153,7 @@ pub(super) fn play(stage: &Stage, before: [&str; 3]) -> Result<()> {
     expect(&log, "result=unchanged")?;
     SERVICES.iter().zip(before).try_for_each(|(service, version)| stage.expect_version(service, version))?;
 
+    promotion(stage, &act)?;
     let base = stage.repository.head()?;
     let head = pull_requests::play(stage, &stage.folder("pull-requests")?, &base)?;
     open("a consumer's workflow previews the pull request");
@@ -128,6 +161,30 @@ pub(super) fn play(stage: &Stage, before: [&str; 3]) -> Result<()> {
     std::fs::write(&event, pull_requests::event(&head, &base).to_string())?;
     let log = act.run("preview", "pull_request", &[])?.good()?;
     expect(&log, "result=affected")
+}
+
+/// Two environments: what is delivered to the one goes to the other as it is.
+fn promotion(stage: &Stage, act: &Act<'_>) -> Result<()> {
+    open("a delivery to staging");
+    stage.create_environment(STAGING)?;
+    for service in SERVICES {
+        stage.repository.write_into_image(service, "about.txt", "for staging first\n")?;
+    }
+    let commit = stage.repository.commit("All services, for staging first")?;
+    SERVICES.iter().try_for_each(|service| wait_in_staging(stage, service, BOOTSTRAP))?;
+    act.run("staging", "workflow_dispatch", &[])?.good()?;
+    SERVICES.iter().try_for_each(|service| wait_in_staging(stage, service, &commit))?;
+    open("a promotion to production");
+    let log = act.run("promote", "workflow_dispatch", &[])?.good()?;
+    expect(&log, "result=deployed")?;
+    SERVICES.iter().try_for_each(|service| stage.expect_version(service, &commit))
+}
+
+fn wait_in_staging(stage: &Stage, service: &str, version: &str) -> Result<()> {
+    poll::until(&format!("version {} of {service} in staging", short(version)), Duration::from_secs(60), || {
+        let answered = stage.version_in(STAGING, service)?;
+        if answered == version { Ok(()) } else { bail!("it answers with {answered}") }
+    })
 }
 
 /// Where the registry's certificate lies in the consumer's repository.
