@@ -142,8 +142,8 @@ pub(super) fn play(stage: &Stage, before: [&str; 3]) -> Result<()> {
     open("a release manager's dispatches");
     for inputs in [
         &[("operation", "restart")][..],
-        &[("operation", "scale"), ("services", BILLING), ("desired-count", "3")],
         &[("operation", "scale"), ("services", BILLING), ("desired-count", "2")],
+        &[("operation", "scale"), ("services", BILLING), ("desired-count", "3")],
         &[("operation", "rollback"), ("to", "previous")],
     ] {
         let log = act.run("operate", "workflow_dispatch", inputs)?.good()?;
