@@ -4,8 +4,8 @@
 //! made of them (<https://github.com/containerd/stargz-snapshotter/blob/main/docs/estargz.md>). It is what lets one layer be
 //! compressed by several processors in little memory, with the same result on every machine.
 //!
-//! libdeflate at its first level takes a quarter of the processor time of what Docker does for 3 to 8 % fewer bytes, and makes
-//! what skopeo and buildah make within 3 %. The next level would save 1 to 4 % for half of the time more.
+//! libdeflate at its first level takes an eighth of the processor time of `gzip -6`, for 4 to 8 % more bytes; what skopeo and
+//! buildah write is as large within 3 %. Its second level would save 3 to 5 %, for one and a half to two times the time.
 
 use std::io::{self, Read, Write};
 use std::path::Path;

@@ -32,7 +32,8 @@ const CLOCK_TICKS: f64 = 100.0;
 enum Scene {
     /// Ten layers of 50 MB to an empty registry.
     Cold,
-    /// The same image with another layer of 1 MB; who pushes has never pushed before.
+    /// The same image with another layer of 1 MB; who pushes has never pushed before. But for skopeo and buildah: they remember
+    /// in `/var/lib/containers/cache` what they pushed from this machine, so that theirs is better here than on a new one.
     Changed,
     /// What is there already.
     Unchanged,
