@@ -91,7 +91,8 @@ pub(crate) fn bill_of_materials(file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Compiles packages of the workspace to static binaries; answers their folder.
+/// Compiles the program of the last of these packages as a static binary; answers its folder. Packages are named before it for
+/// what they ask of the libraries that both are made of: these are compiled once then.
 pub(crate) fn compile(packages: &[&str], build: Build) -> Result<PathBuf> {
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let profile = match build {
@@ -106,7 +107,8 @@ pub(crate) fn compile(packages: &[&str], build: Build) -> Result<PathBuf> {
         // A profile of its own has a folder of its own, and waits for nobody who compiles for development.
         cargo.args(["--config", "profile.quick.inherits='dev'", "--config", "profile.quick.debug=0"]);
     }
-    cargo.args(packages.iter().flat_map(|package| ["--package", package])).run()?;
+    cargo.args(packages.iter().flat_map(|package| ["--package", package]));
+    cargo.args(packages.last().into_iter().flat_map(|name| ["--bin", name])).run()?;
     Ok(target().join(triple).join(profile))
 }
 

@@ -48,6 +48,9 @@ enum Task {
     Bench {
         /// What to measure.
         races: Vec<bench::Race>,
+        /// Of `push`, only the lines with all of these words in them or above them: `--only cold --only layout`.
+        #[arg(long)]
+        only: Vec<String>,
     },
     /// Give the languages that the suite reads texts that nobody thought of. Needs a C++ compiler.
     Fuzz {
@@ -73,7 +76,7 @@ fn main() -> ExitCode {
         Task::Check { steps } => check::check(&steps),
         Task::Generate { check } => generate(check),
         Task::E2e { quick, parts } => e2e::run(if quick { Build::Quick } else { Build::Shipped }, &parts),
-        Task::Bench { races } => bench::run(&races),
+        Task::Bench { races, only } => bench::run(&races, &only),
         Task::Fuzz { seconds } => fuzz::run(Duration::from_secs(seconds)),
         Task::Rootfs => image::rootfs(Build::Shipped).map(|rootfs| process::say(rootfs.display())),
         Task::ReleaseTree(release) => release.write(),

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::digest::Hasher;
 use crate::failure::Failure;
 use crate::http::Upload;
 use crate::names::Digest;
@@ -34,6 +34,8 @@ pub struct Extent {
 #[derive(Clone, Debug)]
 enum Origin {
     File(Arc<File>),
+    /// A file without a name, which was hashed while it was written: nobody else can change it.
+    OwnFile(Arc<File>),
     Memory(Bytes),
 }
 
@@ -41,6 +43,11 @@ impl Extent {
     /// A stretch of a file.
     pub fn of_file(file: Arc<File>, offset: u64, length: u64, name: impl Into<Arc<str>>) -> Self {
         Self { origin: Origin::File(file), offset, length, name: name.into() }
+    }
+
+    /// All of a file that has no name, and was hashed while it was written: its upload does not hash it again.
+    pub(crate) fn of_own_file(file: File, length: u64, name: impl Into<Arc<str>>) -> Self {
+        Self { origin: Origin::OwnFile(Arc::new(file)), offset: 0, length, name: name.into() }
     }
 
     /// Bytes in memory.
@@ -95,7 +102,10 @@ impl Extent {
     }
 
     fn hand_on(&self, digest: &Digest, sender: &mpsc::Sender<io::Result<Bytes>>) -> io::Result<()> {
-        let mut hash = Sha256::new();
+        let mut hasher = match self.origin {
+            Origin::OwnFile(_) => None,
+            Origin::File(_) | Origin::Memory(_) => Some(Hasher::new()),
+        };
         let mut reader = self.reader();
         let mut left = self.length;
         while left > 0 {
@@ -104,10 +114,12 @@ impl Extent {
                 io::ErrorKind::UnexpectedEof => self.is_cut(),
                 _ => error,
             })?;
-            hash.update(&piece);
             left -= piece.len() as u64;
-            if left == 0 {
-                self.compare(digest, &crate::names::Digest::of(hash.clone()))?;
+            if let Some(hasher) = &mut hasher {
+                hasher.update(&piece);
+            }
+            if let Some(hasher) = hasher.take_if(|_| left == 0) {
+                compare(digest, &hasher.finish())?;
             }
             if sender.blocking_send(Ok(piece.into())).is_err() {
                 // The upload ended first; it says itself why.
@@ -117,15 +129,15 @@ impl Extent {
         Ok(())
     }
 
-    fn compare(&self, digest: &Digest, found: &Digest) -> io::Result<()> {
-        match digest == found {
-            true => Ok(()),
-            false => Err(io::Error::other(format!("it should be {digest} and is {found}"))),
-        }
-    }
-
     fn is_cut(&self) -> io::Error {
         io::Error::other(format!("it is cut off before its {} bytes are read", self.length))
+    }
+}
+
+fn compare(digest: &Digest, found: &Digest) -> io::Result<()> {
+    match digest == found {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("it should be {digest} and is {found}"))),
     }
 }
 
@@ -147,7 +159,9 @@ impl Read for Reader {
         let left = usize::try_from(self.extent.length - self.at).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
         let count = match &self.extent.origin {
-            Origin::File(file) => file.read_at(&mut buffer[..wanted], self.extent.offset + self.at)?,
+            Origin::File(file) | Origin::OwnFile(file) => {
+                file.read_at(&mut buffer[..wanted], self.extent.offset + self.at)?
+            }
             Origin::Memory(bytes) => {
                 let at = usize::try_from(self.extent.offset + self.at).unwrap_or(usize::MAX);
                 let rest = bytes.get(at..).unwrap_or_default();

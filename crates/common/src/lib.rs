@@ -14,6 +14,7 @@ pub mod aws;
 pub mod calendar;
 mod comment;
 pub mod delivery;
+mod digest;
 pub mod docker;
 pub mod duration;
 pub mod edges;

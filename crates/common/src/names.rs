@@ -6,7 +6,6 @@ use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 /// A text that is not a name of its kind. Reads as a sentence fragment: ``` `A B` is not a cluster name: … ```.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -136,15 +135,10 @@ impl CommitSha {
 }
 
 impl Digest {
-    /// The digest of these bytes.
-    pub fn of_bytes(bytes: &[u8]) -> Self {
-        Self::of(Sha256::new_with_prefix(bytes))
-    }
-
-    /// The digest of what was hashed.
-    pub fn of(hash: Sha256) -> Self {
+    /// The digest with these 32 bytes.
+    pub(crate) fn of_sha256(hash: &[u8]) -> Self {
         let mut text = "sha256:".to_owned();
-        for byte in hash.finalize() {
+        for byte in hash {
             let _ = fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
         }
         Self(text)

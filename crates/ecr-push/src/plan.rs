@@ -8,6 +8,7 @@ use common::failure::Failure;
 use common::image_source::SourceImage;
 use common::names::{RepositoryName, ServiceKey, Tag};
 use common::policy::{self, Violation};
+use common::registry::Artifact;
 use jiff::Timestamp;
 
 use crate::config::{Config, Target};
@@ -37,8 +38,8 @@ pub(crate) struct Change {
 /// How an image gets to where it should be.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// It is there.
-    Keep { pushed: Pushed, remark: Option<&'static str> },
+    /// It is there. What may be missing beside it is attached.
+    Keep { pushed: Pushed, remark: Option<&'static str>, missing: Vec<Artifact> },
     /// Push this one.
     Push { local: LocalImage, source: Option<Box<SourceImage>>, checked: Checked },
     /// It does not pass.
@@ -97,8 +98,8 @@ fn change(config: &Config, target: Target, facts: TargetFacts, now: Timestamp) -
         refusals.extend(forbidden_tags(config, &target.repository, &repository.settings, pushed, &upkeep));
     }
     let step = match image {
-        ImageFacts::Pushed(pushed, local) => keep(config, &pushed, local.as_ref()).map(|remark| Step::Keep { pushed, remark }),
-        ImageFacts::Local(examined, _) => step(config, &target, examined, source, now),
+        ImageFacts::Pushed(pushed, local) => step_of_pushed(config, pushed, local.as_ref()),
+        ImageFacts::Local(examined, _) => step_of_local(config, &target, examined, source, now),
         ImageFacts::Nowhere => Err(Failure::input(format!("the Docker engine has no image `{}`", target.image))
             .hint("build it in this job before this step: build-affected with `build: true`, or `docker build`; or name it by the input `image`")),
     };
@@ -133,7 +134,18 @@ fn upkeep(
     }
 }
 
-fn step(
+fn step_of_pushed(config: &Config, pushed: Pushed, local: Option<&LocalImage>) -> Result<Step, Failure> {
+    let remark = keep(config, &pushed, local)?;
+    // What was given is about the image that is here. If that is the one that is there, the run that pushed it may have been cut
+    // off before it attached this.
+    let missing = match remark {
+        None => config.attachments.of_another_run().to_vec(),
+        Some(_) => Vec::new(),
+    };
+    Ok(Step::Keep { pushed, remark, missing })
+}
+
+fn step_of_local(
     config: &Config,
     target: &Target,
     examined: Examined,
@@ -163,7 +175,7 @@ impl fmt::Display for Plan {
             let key = &target.key;
             let repository = &target.repository;
             match step {
-                Step::Keep { pushed, remark } => {
+                Step::Keep { pushed, remark, .. } => {
                     writeln!(formatter, "{key}: {repository} has it already ({})", pushed.manifest.digest.short())?;
                     remark.iter().try_for_each(|remark| writeln!(formatter, "  note: {remark}"))?;
                 }

@@ -43,9 +43,9 @@ impl<'a> Sender<'a> {
 
     /// Sends an image that is in the engine.
     ///
-    /// An engine that stores images as they were built sends them as they are, and asks for each by its digest. One that stores
-    /// them unpacked compresses all of it again on a runner that is new: there, what the registry has is left out. If it has
-    /// nothing, the engine saves itself the way through an archive, and what became of the layers is its own affair: `None`.
+    /// An engine that stores images as they were built sends them as they are, and asks for each by its digest; what became of the
+    /// layers is its own affair then: `None`. One that stores them unpacked compresses all of it again on a runner that is new, one
+    /// processor a layer. There the image is taken out of it, without what the registry has.
     pub(crate) async fn send_local(
         &self,
         address: &Address<'_>,
@@ -63,9 +63,14 @@ impl<'a> Sender<'a> {
             let is_there = |(_, digest): &(&&Digest, &&Digest)| there.contains(**digest);
             let left_out: BTreeSet<Digest> =
                 candidates.iter().filter(is_there).map(|(layer, _)| (*layer).clone()).collect();
-            if !left_out.is_empty() {
-                let image = docker.take(local.id.as_str(), left_out, self.pusher.folder()).await?;
-                return self.put(address, &image, &destination, &known).await.map(Some);
+            match docker.take(local.id.as_str(), left_out, self.pusher.folder()).await {
+                Ok(image) => return self.put(address, &image, &destination, &known).await.map(Some),
+                // It needs room in the runner's temporary folder, which the engine's own way does not.
+                Err(failure) => {
+                    let told =
+                        format!("{}: left to the Docker engine, for this failed: {:#}", address.key, failure.error);
+                    self.edges.runner.say(told);
+                }
             }
         }
         let reference = format!("{}/{}:{}", address.host, address.repository, address.tag);

@@ -24,7 +24,7 @@ async fn an_image_is_pushed_once_and_found_ever_after() {
     );
     let images: Value = serde_json::from_str(ran.output("images")).unwrap();
     assert_eq!(images["auth"]["image"], format!("{registry}/shop/auth@{digest}"));
-    assert!(writes.iter().any(|write| write.contains("/push")), "{writes:?}");
+    assert!(!writes.iter().any(|write| write.contains("/push")), "the engine does not send it: {writes:?}");
     // By what it is made of it is found, too, whatever the commit.
     assert_eq!(shop.digest("shop/auth", "key-auth-1"), digest);
 
@@ -135,6 +135,28 @@ async fn a_push_that_is_refused_is_told_in_the_registry_s_words() {
     assert_eq!((ran.output("result"), ran.exit_code), ("failed", 3), "{}", ran.log);
     assert_snapshot!("denied_annotation", steady(&ran.annotations().join("\n")));
     assert_eq!(shop.digest("shop/auth", COMMIT), "");
+}
+
+#[tokio::test]
+async fn an_engine_that_dies_while_it_sends_the_image_is_told_and_no_tag_is_there() {
+    let shop = shop().await;
+    shop.stage.world.script("docker:GET /images/*/get", Fault::CutOff, 1);
+    shop.stage.world.script("docker:POST /images/*/tag", Fault::Closed, 1);
+    let (ran, _) = shop.push(&[("services", "auth")]).await;
+    assert_eq!((ran.output("result"), ran.exit_code), ("failed", 4), "{}", ran.log);
+    assert_snapshot!("dying_engine_log", steady(&ran.log));
+    assert_eq!(shop.digest("shop/auth", COMMIT), "");
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_be_taken_out_of_the_engine_is_sent_by_the_engine() {
+    let shop = shop().await;
+    shop.stage.world.script("docker:GET /images/*/get", Fault::CutOff, 1);
+    let (ran, writes) = shop.push(&[("services", "auth")]).await;
+    assert_eq!((ran.output("result"), ran.exit_code), ("pushed", 0), "{}", ran.log);
+    assert!(writes.iter().any(|write| write.contains("/push")), "{writes:?}");
+    assert_snapshot!("sent_by_the_engine_log", steady(&ran.log));
+    assert_eq!(shop.digest("shop/auth", COMMIT), ran.output("digest"));
 }
 
 #[tokio::test]

@@ -296,13 +296,18 @@ pub fn steady(text: &str) -> String {
     let mut words: Vec<String> = text.split(' ').map(without_digest).collect();
     for index in 1..words.len() {
         let unit = words[index].split(['\n', ')', ',']).next().unwrap_or_default().to_owned();
-        let is_unit = matches!(unit.as_str(), "ms" | "s" | "B" | "kB");
+        let is_unit = matches!(unit.as_str(), "ms" | "s" | "B" | "kB" | "bytes");
         if let Some(number) = words[index - 1].strip_prefix('(').or(Some(&words[index - 1]))
             && is_unit
             && number.parse::<f64>().is_ok()
         {
             words[index - 1] = words[index - 1].replace(number, "N");
-            words[index] = words[index].replacen(&unit, if unit.ends_with('B') { "B" } else { "ms" }, 1);
+            let steady = match unit.as_str() {
+                "bytes" => "bytes",
+                "B" | "kB" => "B",
+                _ => "ms",
+            };
+            words[index] = words[index].replacen(&unit, steady, 1);
         }
     }
     words.join(" ")

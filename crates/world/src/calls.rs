@@ -58,6 +58,8 @@ pub enum Fault {
     Unavailable,
     /// The request is carried out, and its answer is lost: the connection closes.
     AnswerLost,
+    /// The request is carried out, and its answer breaks off half-way, as that of a server that dies. Over a connection alone.
+    CutOff,
     /// The connection closes, and nothing was carried out: what ECR does to an upload to a repository that is not there.
     Closed,
     /// This answer, and nothing is carried out.

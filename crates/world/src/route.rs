@@ -129,7 +129,7 @@ impl Route {
             format!("User: arn:aws:sts::{account}:assumed-role/deliver/run is not authorized to perform: {call}");
         match (fault, self) {
             (Fault::Answer { status, headers, body }, _) => wire::scripted(*status, headers, body),
-            (Fault::Unavailable | Fault::AnswerLost | Fault::Closed, _) => {
+            (Fault::Unavailable | Fault::AnswerLost | Fault::CutOff | Fault::Closed, _) => {
                 wire::respond(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "unavailable")
             }
             (Fault::Throttled, Self::Json(..)) => {

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::TcpListener as StandardListener;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
 
 use anyhow::Context;
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -58,10 +60,67 @@ pub(crate) async fn collect(request: Request<Incoming>) -> Result<Request<Bytes>
     Ok(Request::from_parts(parts, body.collect().await?.to_bytes()))
 }
 
+/// Marks an answer that breaks off half-way.
+#[derive(Clone, Copy)]
+pub(crate) struct IsCutOff;
+
 /// The answer as the connection sends it. A lost answer is an error, upon which hyper closes the connection.
-pub(crate) fn deliver(answer: Option<Response<Bytes>>) -> io::Result<Response<Full<Bytes>>> {
+pub(crate) fn deliver(answer: Option<Response<Bytes>>) -> io::Result<Response<Content>> {
     let answer = answer.ok_or_else(|| io::Error::new(io::ErrorKind::ConnectionReset, "the answer is lost"))?;
-    Ok(answer.map(Full::new))
+    let is_cut_off = answer.extensions().get::<IsCutOff>().is_some();
+    Ok(answer.map(|bytes| Content { left: bytes.len(), next: Next::Bytes(bytes), is_cut_off }))
+}
+
+/// What an answer holds, as the connection sends it.
+#[derive(Debug, Default)]
+pub(crate) struct Content {
+    left: usize,
+    next: Next,
+    is_cut_off: bool,
+}
+
+/// What is next of a content.
+#[derive(Debug, Default)]
+enum Next {
+    Bytes(Bytes),
+    /// What was sent leaves before the connection ends.
+    Pause,
+    #[default]
+    End,
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match std::mem::take(&mut self.next) {
+            Next::Bytes(mut bytes) => {
+                if self.is_cut_off {
+                    bytes.truncate(bytes.len() / 2);
+                    self.next = Next::Pause;
+                }
+                self.left -= bytes.len();
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Next::Pause => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Next::End => Poll::Ready((self.left > 0).then(|| Err(io::ErrorKind::ConnectionReset.into()))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left as u64)
+    }
 }
 
 async fn accept(world: World, listener: TcpListener) {

@@ -11,6 +11,7 @@ use crate::calls::{Call, Fault, Faults};
 use crate::clock::{Clock, Timing};
 use crate::death::Death;
 use crate::route::Route;
+use crate::serve::IsCutOff;
 use crate::throttle::Throttle;
 use crate::{cloudwatch, docker, ecr, ecs, elb, github, iam, logs, rds, secretsmanager, ssm, sts};
 
@@ -134,7 +135,7 @@ impl World {
             fault = Some(Fault::Throttled);
         }
         let mut response = match &fault {
-            None | Some(Fault::AnswerLost) => route.answer(&mut state, request),
+            None | Some(Fault::AnswerLost | Fault::CutOff) => route.answer(&mut state, request),
             Some(fault) => route.refuse(fault, &name, &state.account),
         };
         // Everything that answers over HTTP tells its clock (RFC 9110, "Date").
@@ -142,6 +143,9 @@ impl World {
             response.headers_mut().insert(DATE, date);
         }
         state.calls.push(route.record(name, request, &response));
+        if let Some(Fault::CutOff) = fault {
+            response.extensions_mut().insert(IsCutOff);
+        }
         if let Some(death) = &mut state.death {
             death.comes_closer();
         }

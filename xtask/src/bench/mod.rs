@@ -26,14 +26,14 @@ pub(crate) enum Race {
     Health,
 }
 
-/// Measures what is named, or everything.
-pub(crate) fn run(races: &[Race]) -> Result<()> {
+/// Measures what is named, or everything; of pushes, only the lines with these words.
+pub(crate) fn run(races: &[Race], only: &[String]) -> Result<()> {
     let all = Race::value_variants();
     for race in if races.is_empty() { all } else { races } {
         match race {
             Race::Start => start::run()?,
             Race::Affected => affected::run()?,
-            Race::Push => push::run()?,
+            Race::Push => push::run(only)?,
             Race::Health => health::run()?,
         }
         say("");

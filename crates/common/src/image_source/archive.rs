@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use super::shelf::Shelf;
 use super::{Layer, SourceImage, TEXT, damaged, diff_ids};
+use crate::digest::Hasher;
 use crate::extent::{Extent, unreadable};
 use crate::failure::Failure;
 use crate::names::Digest;
@@ -66,15 +66,15 @@ fn compressed(extent: &Extent) -> std::io::Result<Option<Descriptor>> {
     if extent.length() < 2 || extent.reader().read_exact(&mut head).is_err() || head != [0x1f, 0x8b] {
         return Ok(None);
     }
-    let mut hash = Sha256::new();
+    let mut hasher = Hasher::new();
     let mut reader = extent.reader();
     let mut piece = vec![0; 256 << 10];
     loop {
         match reader.read(&mut piece)? {
             0 => break,
-            count => hash.update(&piece[..count]),
+            count => hasher.update(&piece[..count]),
         }
     }
-    let (digest, size) = (Digest::of(hash), extent.length());
+    let (digest, size) = (hasher.finish(), extent.length());
     Ok(Some(Descriptor { media_type: MediaType::LAYER.to_owned(), digest, size, more: serde_json::Map::new() }))
 }

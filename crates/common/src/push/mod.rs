@@ -4,7 +4,8 @@
 //! # Invariants
 //! - A manifest goes up when all that it leads to is there: first by its own digest, then, when that was read back, at its tags.
 //!   Whatever happens before leaves blobs that nobody sees.
-//! - Bytes are hashed where they leave: a layer that is not what its image says ends the push.
+//! - Bytes that somebody else wrote are hashed where they leave, those of a layer that is compressed here before and after: a layer
+//!   that is not what its image says ends the push.
 //! - A layer is compressed once and sent once to each repository, however many images of a run have it.
 
 mod compress;

@@ -173,10 +173,8 @@ impl Run<'_> {
         let host = self.host(&change.target, &address);
         *uri = Some(address);
         match &change.step {
-            Step::Keep { pushed, remark } => {
-                if remark.is_none() {
-                    self.attach_again(&change.target, &host, pushed).await?;
-                }
+            Step::Keep { pushed, remark, missing } => {
+                self.attach(&change.target, &host, pushed, missing).await?;
                 let remark = remark.map(str::to_owned);
                 Ok(Arrived { pushed: pushed.clone(), is_new: false, tally: None, remark })
             }

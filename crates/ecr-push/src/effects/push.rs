@@ -4,6 +4,7 @@ use common::docker::LocalImage;
 use common::failure::Failure;
 use common::image_source::SourceImage;
 use common::push::Tally;
+use common::registry::Artifact;
 
 use super::{Arrived, Run};
 use crate::config::Target;
@@ -37,7 +38,9 @@ impl Run<'_> {
         };
         if pushed.manifest.digests.contains(&local.id) {
             self.tag_contents(target, local, &pushed).await?;
-            self.attach(target, host, &pushed).await?;
+            let image = format!("{host}/{}", target.repository);
+            let artifacts = self.config.attachments.of(&image, &pushed.manifest.digest, &self.config.commit);
+            self.attach(target, host, &pushed, &artifacts).await?;
             return Ok(Arrived { pushed, is_new: true, tally, remark: None });
         }
         let details = self.aws.ecr.image_by_digest(&target.repository, &pushed.manifest.digest).await?;
@@ -64,17 +67,13 @@ impl Run<'_> {
     }
 
     /// What is known of an image, beside it.
-    async fn attach(&self, target: &Target, host: &str, pushed: &Pushed) -> Result<(), Failure> {
-        let (address, digest) = (self.address(target, host), &pushed.manifest.digest);
-        let image = format!("{host}/{}", target.repository);
-        let artifacts = self.config.attachments.of(&image, digest, &self.config.commit);
-        self.sender.attach(&address, digest, &artifacts).await
-    }
-
-    /// What is known of an image that is there already, and is the one that is here: a run that pushed it may have been cut off
-    /// before it attached this.
-    pub(super) async fn attach_again(&self, target: &Target, host: &str, pushed: &Pushed) -> Result<(), Failure> {
-        let artifacts = self.config.attachments.of_another_run();
+    pub(super) async fn attach(
+        &self,
+        target: &Target,
+        host: &str,
+        pushed: &Pushed,
+        artifacts: &[Artifact],
+    ) -> Result<(), Failure> {
         self.sender.attach(&self.address(target, host), &pushed.manifest.digest, artifacts).await
     }
 

@@ -9,7 +9,6 @@ use anyhow::Context;
 use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -19,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::{failure, stream, unversioned};
-use crate::serve::{collect, deliver};
+use crate::serve::{Content, collect, deliver};
 use crate::state::World;
 use crate::wire;
 
@@ -76,7 +75,7 @@ async fn converse(world: World, sessions: Sessions, stream: UnixStream) {
     drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await);
 }
 
-async fn handle(world: &World, sessions: &Sessions, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
+async fn handle(world: &World, sessions: &Sessions, request: Request<Incoming>) -> io::Result<Response<Content>> {
     match unversioned(request.uri().path()) {
         "/session" => {
             let id = request.headers().get("x-docker-expose-session-uuid").and_then(|id| id.to_str().ok());
@@ -101,7 +100,7 @@ async fn handle(world: &World, sessions: &Sessions, request: Request<Incoming>) 
 
 /// A build of BuildKit's begins when its client's session is there, and ends the session.
 #[expect(clippy::disallowed_methods, reason = "a time limit is not a wait: it ends one")]
-async fn build(world: &World, sessions: &Sessions, request: &Request<Bytes>) -> io::Result<Response<Full<Bytes>>> {
+async fn build(world: &World, sessions: &Sessions, request: &Request<Bytes>) -> io::Result<Response<Content>> {
     let session = wire::query(request).into_iter().find(|(name, id)| name == "session" && !id.is_empty());
     let Some((_, id)) = session else { return deliver(world.answer_docker(request)) };
     let mut open = sessions.subscribe();
@@ -118,11 +117,7 @@ async fn build(world: &World, sessions: &Sessions, request: &Request<Bytes>) -> 
 }
 
 /// Switches protocols and listens, without a word, until the client hangs up or the session ends.
-fn hold(
-    request: Request<Incoming>,
-    mut sessions: watch::Receiver<BTreeSet<String>>,
-    id: String,
-) -> Response<Full<Bytes>> {
+fn hold(request: Request<Incoming>, mut sessions: watch::Receiver<BTreeSet<String>>, id: String) -> Response<Content> {
     let upgrade = hyper::upgrade::on(request);
     tokio::spawn(async move {
         let Ok(connection) = upgrade.await else { return };
@@ -133,7 +128,7 @@ fn hold(
             _ = sessions.wait_for(|open| !id.is_empty() && !open.contains(&id)) => {}
         }
     });
-    let mut response = Response::new(Full::default());
+    let mut response = Response::new(Content::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     response.headers_mut().insert(UPGRADE, HeaderValue::from_static("h2c"));

@@ -1,7 +1,7 @@
 //! Images to push: made once, the same every time, in every form that somebody pushes from.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -22,6 +22,16 @@ impl Image {
     pub(super) fn at(&self, address: &str) -> String {
         format!("{address}/shop/{}:{}", self.repository, self.tag)
     }
+
+    /// Its archive, as most tools are told of one.
+    pub(super) fn archive_reference(&self) -> String {
+        format!("docker-archive:{}", self.archive.display())
+    }
+
+    /// Its layout, as most tools are told of one.
+    pub(super) fn layout_reference(&self) -> String {
+        format!("oci:{}", self.layout.display())
+    }
 }
 
 /// What is pushed.
@@ -30,6 +40,8 @@ pub(super) struct Images {
     pub(super) big: Vec<Image>,
     /// One layer of 50 MB that all have, and one of 1 MB each.
     pub(super) many: Vec<Image>,
+    /// One layer of 2 GB.
+    pub(super) huge: Image,
 }
 
 const MEGABYTE: usize = 1_000_000;
@@ -47,7 +59,11 @@ pub(super) fn make(count: usize) -> Result<Images> {
         let own = 100 + u64::try_from(index)?;
         image(&folder, &format!("app{index}"), "v1", &[(50, 50 * MEGABYTE), (own, MEGABYTE)])
     });
-    Ok(Images { big: vec![big("v1", 20)?, big("v2", 21)?], many: many.collect::<Result<_>>()? })
+    Ok(Images {
+        big: vec![big("v1", 20)?, big("v2", 21)?],
+        many: many.collect::<Result<_>>()?,
+        huge: image(&folder, "huge", "v1", &[(60, 2000 * MEGABYTE)])?,
+    })
 }
 
 fn image(folder: &Path, repository: &str, tag: &str, layers: &[(u64, usize)]) -> Result<Image> {
@@ -90,20 +106,20 @@ fn write(path: &Path, seed: u64, length: usize) -> Result<()> {
         state ^= state >> 27;
         state.wrapping_mul(0x2545_f491_4f6c_dd1d)
     };
-    let mut file = BufWriter::new(File::create(path)?);
-    let mut written = 0;
-    while written < length {
+    let mut content = Vec::new();
+    while content.len() < length.min(50 * MEGABYTE) {
         let is_text = next() % 10 < 6;
         for _ in 0..512 {
             let number = next();
-            let piece = if is_text {
-                format!("{:x} const {}; ", number >> 52, number % 1000).into_bytes()
+            if is_text {
+                write!(content, "{:x} const {}; ", number >> 52, number % 1000)?;
             } else {
-                number.to_le_bytes().to_vec()
-            };
-            file.write_all(&piece)?;
-            written += piece.len();
+                content.extend(number.to_le_bytes());
+            }
         }
     }
-    Ok(file.flush()?)
+    // What comes again after so much is as new to a compressor.
+    let mut file = File::create(path)?;
+    (0..length.div_ceil(content.len())).try_for_each(|_| file.write_all(&content))?;
+    Ok(())
 }

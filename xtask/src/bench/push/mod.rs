@@ -24,9 +24,6 @@ const FAR: Duration = Duration::from_millis(40);
 /// How many images share a base.
 const IMAGES: usize = 20;
 
-/// How often each push is measured; the best counts, as whatever disturbs it makes it slower.
-const RUNS: usize = 3;
-
 /// What one tick of `/proc/PID/stat` is of a second (`getconf CLK_TCK`), on every architecture that Linux runs containers on.
 const CLOCK_TICKS: f64 = 100.0;
 
@@ -35,16 +32,19 @@ const CLOCK_TICKS: f64 = 100.0;
 enum Scene {
     /// Ten layers of 50 MB to an empty registry.
     Cold,
-    /// The same image with another layer of 1 MB; who pushes has never pushed before.
+    /// The same image with another layer of 1 MB; who pushes has never pushed before. But for skopeo and buildah: they remember
+    /// in `/var/lib/containers/cache` what they pushed from this machine, so that theirs is better here than on a new one.
     Changed,
     /// What is there already.
     Unchanged,
     /// Twenty images with one base of 50 MB, side by side where that can be asked for.
     Many,
+    /// One layer of 2 GB to an empty registry.
+    Huge,
 }
 
 impl Scene {
-    const ALL: [Self; 4] = [Self::Cold, Self::Changed, Self::Unchanged, Self::Many];
+    const ALL: [Self; 5] = [Self::Cold, Self::Changed, Self::Unchanged, Self::Many, Self::Huge];
 
     fn name(self) -> &'static str {
         match self {
@@ -52,6 +52,15 @@ impl Scene {
             Self::Changed => "1 MB changed, on a fresh machine",
             Self::Unchanged => "unchanged",
             Self::Many => "20 images of one base",
+            Self::Huge => "cold, one layer of 2 GB",
+        }
+    }
+
+    /// How often each push of it is measured; the best counts, as whatever disturbs it makes it slower.
+    fn runs(self) -> usize {
+        match self {
+            Self::Huge => 1,
+            _ => 3,
         }
     }
 }
@@ -63,29 +72,44 @@ struct Cost {
     cpu: f64,
     /// The most memory that the client had, in MiB.
     memory: f64,
+    /// The bytes that the registry has more than before.
+    stored: u64,
 }
 
-/// Measures and prints.
-pub(super) fn run() -> Result<()> {
+/// Measures and prints the lines with these words in them or above them; all, if there are no words.
+pub(super) fn run(only: &[String]) -> Result<()> {
     docker::require()?;
     let packages = ["docker-registry", "skopeo", "buildah"];
     packages.into_iter().filter(|package| !is_installed(package)).try_for_each(tools::debian_package)?;
     let bench = Bench { programs: Programs::find()?, images: images::make(IMAGES)? };
     for (place, round_trip) in [("near", Duration::ZERO), ("40 ms away", FAR)] {
         for scene in Scene::ALL {
-            say(format!("\n{}, {place}:", scene.name()));
-            say(format!("{:<28} {:>9} {:>9} {:>9}", "", "wall", "CPU", "memory"));
-            for pusher in Pusher::ALL {
-                let costs = (0..RUNS).map(|_| bench.measure(pusher, scene, round_trip));
+            let title = format!("{}, {place}", scene.name());
+            let is_wanted = |pusher: &Pusher| {
+                let line = format!("{title}, {}", pusher.name());
+                only.iter().all(|word| line.contains(word.as_str()))
+            };
+            let mut pushers = Pusher::ALL.into_iter().filter(is_wanted).peekable();
+            if pushers.peek().is_some() {
+                say(format!("\n{title}:"));
+                say(format!("{:<28} {:>9} {:>9} {:>9} {:>9}", "", "wall", "CPU", "memory", "stored"));
+            }
+            for pusher in pushers {
+                let costs = (0..scene.runs()).map(|_| bench.measure(pusher, scene, round_trip));
                 let costs: Vec<Option<Cost>> = costs.collect::<Result<_>>()?;
                 let Some(best) = costs.into_iter().flatten().min_by_key(|cost| cost.wall) else { continue };
-                let Cost { wall, cpu, memory } = best;
-                let wall = wall.as_secs_f64();
-                say(format!("{:<28} {wall:>7.2} s {cpu:>7.2} s {memory:>5.0} MiB", pusher.name()));
+                say(format!("{:<28} {}", pusher.name(), best.line()));
             }
         }
     }
     Ok(())
+}
+
+impl Cost {
+    fn line(&self) -> String {
+        let (wall, megabytes) = (self.wall.as_secs_f64(), self.stored as f64 / 1e6);
+        format!("{wall:>7.2} s {:>7.2} s {:>5.0} MiB {megabytes:>6.1} MB", self.cpu, self.memory)
+    }
 }
 
 struct Bench {
@@ -96,7 +120,12 @@ struct Bench {
 impl Bench {
     /// One push. `None` where there is nothing to compare.
     fn measure(&self, pusher: Pusher, scene: Scene, round_trip: Duration) -> Result<Option<Cost>> {
-        if pusher == Pusher::Floor && !matches!(scene, Scene::Cold) {
+        let is_compared = match pusher {
+            Pusher::Floor => matches!(scene, Scene::Cold | Scene::Huge),
+            Pusher::Export => matches!(scene, Scene::Cold | Scene::Changed) && round_trip.is_zero(),
+            _ => true,
+        };
+        if !is_compared {
             return Ok(None);
         }
         let registry = Registry::start()?;
@@ -106,6 +135,7 @@ impl Bench {
             Scene::Changed => (&images.big[..1], &images.big[1..2]),
             Scene::Unchanged => (&images.big[..1], &images.big[..1]),
             Scene::Many => (&[], &images.many),
+            Scene::Huge => (&[], std::slice::from_ref(&images.huge)),
         };
         let known = before.first().map(|image| image.tag.as_str());
         for image in before {
@@ -123,7 +153,9 @@ impl Bench {
             _ => delay::listen(&registry.address, round_trip)?,
         };
         pusher.prepare(&address, pushed)?;
-        self.push(pusher, pushed, &address, known).map(Some)
+        let before = registry.stored()?;
+        let cost = self.push(pusher, pushed, &address, known)?;
+        Ok(Some(Cost { stored: registry.stored()?.saturating_sub(before), ..cost }))
     }
 
     fn push(&self, pusher: Pusher, images: &[Image], address: &str, known: Option<&str>) -> Result<Cost> {
@@ -131,7 +163,7 @@ impl Bench {
         let engine_cpu = || engine.map(cpu_of).transpose().map(Option::unwrap_or_default);
         let commands = pusher.commands(&self.programs, images, address, known);
         let (before, began) = (engine_cpu()?, Instant::now());
-        let mut cost = Cost { wall: Duration::ZERO, cpu: 0.0, memory: 0.0 };
+        let mut cost = Cost { wall: Duration::ZERO, cpu: 0.0, memory: 0.0, stored: 0 };
         for command in &commands {
             let (cpu, memory) = timed(command)?;
             cost.cpu += cpu;

@@ -1,6 +1,6 @@
 //! Who pushes images, from what, and how each is asked to.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -24,6 +24,8 @@ pub(super) enum Pusher {
     CraneLayout,
     /// The same bytes by parallel `curl`, compressed beforehand: nobody can be much faster.
     Floor,
+    /// No push: what it takes to get the image out of the engine, which nobody else can push it without.
+    Export,
 }
 
 /// The programs that are not on the path.
@@ -38,7 +40,7 @@ impl Programs {
     }
 }
 
-/// The engine of ecr-push as a program of its own. The suite is named beside it, so that what both are made of is compiled once.
+/// The engine of ecr-push as a program of its own.
 fn ours() -> Result<PathBuf> {
     Ok(image::compile(&["suite", "pusher"], Build::Shipped)?.join("pusher"))
 }
@@ -53,7 +55,7 @@ for blob in "$1"/blobs/sha256/*; do (
 "#;
 
 impl Pusher {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::OursArchive,
         Self::SkopeoArchive,
         Self::CraneArchive,
@@ -64,6 +66,7 @@ impl Pusher {
         Self::SkopeoLayout,
         Self::CraneLayout,
         Self::Floor,
+        Self::Export,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -78,11 +81,12 @@ impl Pusher {
             Self::SkopeoLayout => "skopeo, OCI layout",
             Self::CraneLayout => "crane, OCI layout",
             Self::Floor => "curl, the same bytes",
+            Self::Export => "docker save, to nowhere",
         }
     }
 
     pub(super) fn uses_engine(self) -> bool {
-        matches!(self, Self::OursEngine | Self::Docker)
+        matches!(self, Self::OursEngine | Self::Docker | Self::Export)
     }
 
     /// Gives who needs it the image in its own store, by the name that it is pushed by. None of it is timed.
@@ -91,8 +95,7 @@ impl Pusher {
             match self {
                 Self::Docker => program("docker").args(["tag", &image.name, &image.at(address)]).read().map(drop)?,
                 Self::Buildah => {
-                    let archive = format!("docker-archive:{}", image.archive.display());
-                    program("buildah").args(["pull", "--quiet", &archive]).read().map(drop)?;
+                    program("buildah").args(["pull", "--quiet", &image.archive_reference()]).read().map(drop)?;
                 }
                 _ => {}
             }
@@ -109,45 +112,57 @@ impl Pusher {
         address: &str,
         known: Option<&str>,
     ) -> Vec<Command> {
-        let source: fn(&Image) -> String = match self {
-            Self::OursArchive => |image| format!("docker-archive:{}", image.archive.display()),
-            Self::OursLayout => |image| format!("oci:{}", image.layout.display()),
-            Self::OursEngine => |image| image.name.clone(),
-            _ => return images.iter().map(|image| self.command(programs, image, &image.at(address))).collect(),
+        let ours = |source: &dyn Fn(&Image) -> String| {
+            let all = |of: &dyn Fn(&Image) -> String| images.iter().map(of).collect::<Vec<_>>().join(" ");
+            let mut command = program(&programs.ours);
+            command.env("IMAGE", all(source)).env("TO", all(&|image| image.at(address)));
+            command.env("KNOWN", known.unwrap_or_default()).env("RUNNER_TEMP", target().join("bench"));
+            vec![command]
         };
-        let all = |of: &dyn Fn(&Image) -> String| images.iter().map(of).collect::<Vec<_>>().join(" ");
-        let mut command = program(&programs.ours);
-        command.env("IMAGE", all(&source)).env("TO", all(&|image| image.at(address)));
-        command.env("KNOWN", known.unwrap_or_default()).env("RUNNER_TEMP", target().join("bench"));
-        vec![command]
-    }
-
-    fn command(self, programs: &Programs, image: &Image, to: &str) -> Command {
-        let copy = |from: String| {
-            let mut command = program("skopeo");
-            command.args(["copy", "--quiet", "--dest-tls-verify=false", &from, &format!("docker://{to}")]);
-            command
-        };
-        let mut command = match self {
-            Self::SkopeoArchive => return copy(format!("docker-archive:{}", image.archive.display())),
-            Self::SkopeoLayout => return copy(format!("oci:{}", image.layout.display())),
-            Self::CraneArchive | Self::CraneLayout => program(&programs.crane),
-            Self::Buildah => program("buildah"),
-            Self::Docker => program("docker"),
-            Self::Floor | Self::OursArchive | Self::OursLayout | Self::OursEngine => program("sh"),
+        let each = |command: &dyn Fn(&Image, &str) -> Command| {
+            images.iter().map(|image| command(image, &image.at(address))).collect()
         };
         match self {
-            Self::CraneArchive => command.args(["push", "--insecure"]).arg(&image.archive).arg(to),
-            Self::CraneLayout => command.args(["push", "--insecure"]).arg(&image.layout).arg(to),
-            Self::Buildah => {
-                command.args(["push", "--quiet", "--tls-verify=false", &image.name, &format!("docker://{to}")])
-            }
-            Self::Docker => command.args(["push", "--quiet", to]),
-            _ => {
+            Self::OursArchive => ours(&Image::archive_reference),
+            Self::OursLayout => ours(&Image::layout_reference),
+            Self::OursEngine => ours(&|image| image.name.clone()),
+            Self::SkopeoArchive => each(&|image, to| skopeo(&image.archive_reference(), to)),
+            Self::SkopeoLayout => each(&|image, to| skopeo(&image.layout_reference(), to)),
+            Self::CraneArchive => each(&|image, to| crane(programs, &image.archive, to)),
+            Self::CraneLayout => each(&|image, to| crane(programs, &image.layout, to)),
+            Self::Buildah => each(&|image, to| {
+                let mut command = program("buildah");
+                command.args(["push", "--quiet", "--tls-verify=false", &image.name, &format!("docker://{to}")]);
+                command
+            }),
+            Self::Docker => each(&|_, to| {
+                let mut command = program("docker");
+                command.args(["push", "--quiet", to]);
+                command
+            }),
+            Self::Floor => each(&|image, to| {
                 let repository = to.rsplit_once(':').map_or(to, |(repository, _)| repository);
-                command.args(["-c", FLOOR, "sh"]).arg(&image.layout).arg(repository)
-            }
-        };
-        command
+                let mut command = program("sh");
+                command.args(["-c", FLOOR, "sh"]).arg(&image.layout).arg(repository);
+                command
+            }),
+            Self::Export => each(&|image, _| {
+                let mut command = program("sh");
+                command.args(["-c", r#"docker save "$1" > /dev/null"#, "sh", &image.name]);
+                command
+            }),
+        }
     }
+}
+
+fn skopeo(from: &str, to: &str) -> Command {
+    let mut command = program("skopeo");
+    command.args(["copy", "--quiet", "--dest-tls-verify=false", from, &format!("docker://{to}")]);
+    command
+}
+
+fn crane(programs: &Programs, from: &Path, to: &str) -> Command {
+    let mut command = program(&programs.crane);
+    command.args(["push", "--insecure"]).arg(from).arg(to);
+    command
 }

@@ -1,6 +1,6 @@
 //! A registry on loopback, empty until something is pushed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -45,11 +45,26 @@ impl Registry {
     /// Has it hold what another machine pushed before.
     pub(super) fn seed(&self, image: &Image) -> Result<()> {
         program("skopeo")
-            .args(["copy", "--quiet", "--dest-tls-verify=false", &format!("oci:{}", image.layout.display())])
+            .args(["copy", "--quiet", "--dest-tls-verify=false", &image.layout_reference()])
             .arg(format!("docker://{}", image.at(&self.address)))
             .read()
             .map(drop)
     }
+
+    /// The bytes of all that it holds.
+    pub(super) fn stored(&self) -> Result<u64> {
+        size_of(&self.folder)
+    }
+}
+
+fn size_of(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let found = entry.metadata()?;
+        bytes += if found.is_dir() { size_of(&entry.path())? } else { found.len() };
+    }
+    Ok(bytes)
 }
 
 impl Drop for Registry {

@@ -92,6 +92,10 @@ fn given(json: &Value) -> GivenReport {
 
 /// The findings, each in a line.
 fn told(json: &Value) -> Vec<String> {
+    lines(&given(json).report.unwrap())
+}
+
+fn lines(report: &ScanReport) -> Vec<String> {
     let line = |finding: &Finding| {
         let fix = match &finding.fix {
             Fix::In(version) => version.as_str(),
@@ -101,7 +105,7 @@ fn told(json: &Value) -> Vec<String> {
         };
         format!("{} {} {} {} {fix}", finding.severity, finding.id, finding.package, finding.installed)
     };
-    given(json).report.unwrap().findings.iter().map(line).collect()
+    report.findings.iter().map(line).collect()
 }
 
 #[test]
@@ -124,6 +128,43 @@ fn every_form_tells_the_same_of_a_finding() {
         ["HIGH CVE-1 openssl 3.0.1 3.0.2", "LOW CVE-2 openssl 3.0.1 no fix", "CRITICAL CVE-3 CVE-3  ?"]
     );
     assert_eq!(given(&sarif()).report.unwrap().findings[0].severity, Severity::High);
+}
+
+#[test]
+fn what_the_scanners_themselves_write_is_read() {
+    let check = |text: &str, id: &str, layers: &[&str], made_at: Option<&str>, findings: &[&str]| {
+        let report = GivenReport::read("scan.json", text).report.unwrap();
+        let short = |digest: &str| digest["sha256:".len()..][..8].to_owned();
+        assert_eq!((short(&report.id), report.made_at), (id.to_owned(), made_at.map(at)));
+        assert_eq!(report.layers.iter().map(|layer| short(layer)).collect::<Vec<_>>(), layers);
+        assert_eq!(lines(&report), findings);
+    };
+    check(
+        include_str!("reports/trivy.json"),
+        "c2c03a29",
+        &["78c1b941"],
+        Some("2021-08-25T12:20:30.000000005Z"),
+        &["LOW CVE-2019-18276 bash 5.0-4 no fix", "CRITICAL CVE-2019-18224 libidn2-0 2.0.5-1 2.0.5-1+deb10u1"],
+    );
+    check(
+        include_str!("reports/trivy.sarif.json"),
+        "96176967",
+        &[],
+        None,
+        &[
+            "MEDIUM CVE-2019-1549 libcrypto1.1 1.1.1c-r0 1.1.1d-r0",
+            "MEDIUM CVE-2019-1551 libcrypto1.1 1.1.1c-r0 1.1.1d-r2",
+            "MEDIUM CVE-2019-1549 libssl1.1 1.1.1c-r0 1.1.1d-r0",
+            "MEDIUM CVE-2019-1551 libssl1.1 1.1.1c-r0 1.1.1d-r2",
+        ],
+    );
+    check(
+        include_str!("reports/grype.json"),
+        "ab5608d6",
+        &["ca738abb", "a05cd9eb", "ab5608d6"],
+        None,
+        &["LOW CVE-1999-0001 package-1 1.1.1 1.2.1, 2.1.3, 3.4.0", "CRITICAL CVE-1999-0002 package-2 2.2.2 ?"],
+    );
 }
 
 #[test]
