@@ -54,9 +54,7 @@ impl<'a> Sender<'a> {
     ) -> Result<Option<Tally>, Failure> {
         if docker.store().await? == Store::GraphDriver {
             let destination = self.destination(address).await;
-            // The engine builds for its own platform, and hardly ever for another; where it did, layers are found by their
-            // content or not at all.
-            let known = self.known(address, &destination, "linux/amd64").await;
+            let known = self.known(address, &destination, &local.platform).await;
             let candidates = local.layers.iter().filter_map(|layer| Some((layer, &known.get(layer)?.digest)));
             let candidates: BTreeMap<&Digest, &Digest> = candidates.collect();
             let there = destination.present(candidates.values().map(|digest| (*digest).clone()).collect()).await?;

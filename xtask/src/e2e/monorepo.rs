@@ -101,6 +101,13 @@ impl Monorepo {
         self.head()
     }
 
+    /// Commits everything for a pull request: the branch that it goes to stays where it is.
+    pub(crate) fn propose(&self, message: &str, base: &str) -> Result<String> {
+        let head = self.commit(message)?;
+        self.git(&["update-ref", "refs/remotes/origin/main", base])?;
+        Ok(head)
+    }
+
     /// The full hash of the last commit.
     pub(crate) fn head(&self) -> Result<String> {
         Ok(self.git(&["rev-parse", "HEAD"])?.trim().to_owned())

@@ -56,6 +56,8 @@ pub struct LocalImage {
     pub id: Digest,
     /// Its size as the engine counts it: unpacked, or compressed where containerd stores the images.
     pub size: u64,
+    /// What it was built for: `linux/arm64`.
+    pub platform: String,
     /// The user that it runs as; blank is root.
     pub user: String,
     /// Whether it tells how its health is checked.
@@ -205,8 +207,10 @@ fn local_image(image: ImageInspect) -> Result<LocalImage, Failure> {
     // `HEALTHCHECK NONE` takes away the one of the base image.
     let healthcheck = config.healthcheck.and_then(|healthcheck| healthcheck.test).unwrap_or_default();
     let layers = image.root_fs.and_then(|files| files.layers).unwrap_or_default();
+    let platform = format!("{}/{}", image.os.unwrap_or_default(), image.architecture.unwrap_or_default());
     Ok(LocalImage {
         id,
+        platform,
         size: image.size.unwrap_or_default().unsigned_abs(),
         user: config.user.unwrap_or_default(),
         has_healthcheck: healthcheck.first().is_some_and(|kind| kind != "NONE"),

@@ -26,7 +26,8 @@ pub(super) fn read(shelf: &Shelf) -> Result<SourceImage, Failure> {
     }
     let size = layers.iter().map(|layer| layer.descriptor.size).sum();
     let files = (text(&config)?, extents(&layers));
-    let (image, history, platform) = describe(&files.0, size)?;
+    let (image, history) = describe(&files.0, size)?;
+    let platform = image.platform.clone();
     let blobs = [config].into_iter().chain(layers).collect();
     Ok(SourceImage { image, history, platform, content: Content::Whole { manifests: vec![manifest], blobs }, files })
 }
@@ -65,7 +66,7 @@ fn index(shelf: &Shelf, index: Manifest) -> Result<SourceImage, Failure> {
         manifests.push(manifest);
         blobs.extend([config].into_iter().chain(layers));
     }
-    let ((mut image, history, _), files) = described.ok_or_else(|| damaged("the index names no image"))?;
+    let ((mut image, history), files) = described.ok_or_else(|| damaged("the index names no image"))?;
     image.id = index.digest();
     manifests.push(index);
     let content = Content::Whole { manifests, blobs };

@@ -181,14 +181,14 @@ impl SourceImage {
 
     fn of_layers(config: Bytes, layers: Vec<Layer>) -> Result<Self, Failure> {
         let files: Vec<Extent> = layers.iter().filter_map(|layer| layer.extent.clone()).collect();
-        let (image, history, platform) = describe(&config, files.iter().map(Extent::length).sum())?;
-        let files = (config.clone(), files);
+        let (image, history) = describe(&config, files.iter().map(Extent::length).sum())?;
+        let (files, platform) = ((config.clone(), files), image.platform.clone());
         Ok(Self { image, history, platform, content: Content::Layers { config, layers }, files })
     }
 }
 
-/// What a configuration says of its image: the image, its history, its platform.
-fn describe(config: &[u8], size: u64) -> Result<(LocalImage, Vec<String>, String), Failure> {
+/// What a configuration says of its image: the image, its history.
+fn describe(config: &[u8], size: u64) -> Result<(LocalImage, Vec<String>), Failure> {
     let json: Value = serde_json::from_slice(config).map_err(|error| damaged(format!("its configuration: {error}")))?;
     let run = &json["config"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -198,6 +198,7 @@ fn describe(config: &[u8], size: u64) -> Result<(LocalImage, Vec<String>, String
     let image = LocalImage {
         id: Digest::of_bytes(config),
         size,
+        platform: format!("{}/{}", text(&json["os"]), text(&json["architecture"])),
         user: text(&run["User"]),
         has_healthcheck: healthcheck.is_some_and(|kind| kind != "NONE"),
         labels: labels.map(|(name, value)| (name.clone(), text(value))).collect(),
@@ -207,7 +208,7 @@ fn describe(config: &[u8], size: u64) -> Result<(LocalImage, Vec<String>, String
     };
     let steps = json["history"].as_array().into_iter().flatten().rev();
     let history = steps.map(|step| instruction(step["created_by"].as_str().unwrap_or_default())).collect();
-    Ok((image, history, format!("{}/{}", text(&json["os"]), text(&json["architecture"]))))
+    Ok((image, history))
 }
 
 /// The diff ids of a configuration, from the bottom.

@@ -152,6 +152,7 @@ mod tests {
         LocalImage {
             id,
             size,
+            platform: "linux/amd64".to_owned(),
             user: user.to_owned(),
             has_healthcheck,
             labels: BTreeMap::new(),

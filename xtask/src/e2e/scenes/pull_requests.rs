@@ -18,13 +18,13 @@ const NUMBER: u32 = 1;
 pub(super) fn play(stage: &Stage, folder: &Path, base: &str) -> Result<String> {
     let github = GitHub::start(folder)?;
     stage.repository.write_into_image(BILLING, "about.txt", "proposed\n")?;
-    let head = stage.repository.commit("billing: a proposal")?;
+    let head = stage.repository.propose("billing: a proposal", base)?;
     open(&format!("a pull request gets one comment ({})", short(&head)));
     preview(stage, &head, base)?.step("build-affected", &[], "affected")?;
     expect_comment(&github, &["build-affected", BILLING], &["run-migration"])?;
 
     stage.repository.write_into_image(AUTH, "20260103_note.sql", "ALTER TABLE payments ADD COLUMN note text;\n")?;
-    let head = stage.repository.commit("auth: a proposal with a migration")?;
+    let head = stage.repository.propose("auth: a proposal with a migration", base)?;
     open(&format!("another push to it: the same comment, with the pending migration ({})", short(&head)));
     let preview = preview(stage, &head, base)?;
     preview.step("build-affected", &[], "affected")?;

@@ -19,6 +19,7 @@ fn image() -> LocalImage {
     LocalImage {
         id: digest("a").parse().unwrap(),
         size: 1,
+        platform: "linux/amd64".to_owned(),
         user: String::new(),
         has_healthcheck: false,
         labels: BTreeMap::new(),
