@@ -59,7 +59,8 @@ impl Cache {
         let Noted { manifests, read, .. } = noted;
         self.manifests = manifests;
         let read = read.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let known = || Known { listing: files.listing(), task: task.to_owned(), read, shape: Arc::clone(&shape) };
+        let known =
+            || Known { listing: files.listing().clone(), task: task.to_owned(), read, shape: Arc::clone(&shape) };
         self.first.get_or_insert_with(known);
         shape
     }
@@ -93,13 +94,20 @@ impl Known {
     /// Whether other files say together what these do: they are at the same places, what differs was not read, and sources that
     /// differ import the same.
     fn is_of(&self, files: &Files<'_>, task: &str, imports: &mut imports::Cache) -> bool {
-        let Some(differing) = files.differing(&self.listing).filter(|_| self.task == task) else { return false };
-        if differing.iter().any(|(_, known, _)| self.read.contains(&known.id)) {
+        if self.task != task {
             return false;
         }
-        let sources = || differing.iter().filter(|(path, ..)| is_source(path));
-        let before: Vec<(&str, Entry)> = sources().map(|(path, known, _)| (*path, *known)).collect();
-        let after: Vec<(&str, Entry)> = sources().map(|(path, _, entry)| (*path, *entry)).collect();
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for (path, sides) in self.listing.apart(files.listing()) {
+            let [Some(known), Some(entry)] = sides else { return false };
+            if known.kind != entry.kind || self.read.contains(&known.id) {
+                return false;
+            }
+            if is_source(path) {
+                before.push((path, known));
+                after.push((path, entry));
+            }
+        }
         scan_all(files, &before, imports) == scan_all(files, &after, imports)
     }
 }

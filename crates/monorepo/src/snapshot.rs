@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::digest::Digest;
-use crate::files::Files;
+use crate::files::{Apart, Files};
 use crate::inputs::{Items, Packages};
 use crate::lockfile::{PackageId, Resolution};
 use crate::setting::Setting;
@@ -108,12 +108,12 @@ impl<'a> Snapshot<'a> {
     }
 
     /// The projects that are new, and those of which a file of their own differs: tests and documents included.
-    fn changed_inside<'n>(&'n self, base: &'n Snapshot<'_>, apart: &BTreeSet<&str>) -> BTreeSet<&'n str> {
+    fn changed_inside<'n>(&'n self, base: &'n Snapshot<'_>, apart: &Apart<'_>) -> BTreeSet<&'n str> {
         let new = self.workspace.projects.iter().map(|project| project.name.as_str());
         let mut changed: BTreeSet<&str> = new.filter(|name| base.workspace.named(name).is_none()).collect();
         for (side, other) in [(self, base), (base, self)] {
             let owner = |path: &str| side.workspace.owner(path).map(|project| side.name(project));
-            changed.extend(apart.iter().filter(|path| !side.is_lockfile(path)).filter_map(|path| owner(path)));
+            changed.extend(apart.keys().filter(|path| !side.is_lockfile(path)).filter_map(|path| owner(path)));
             // The files of a folder that is a project on one side alone are another project's on the other.
             let roots = other.workspace.projects.iter().map(|project| project.root.as_str());
             let roots = roots.filter(|root| side.workspace.at(root).is_none());
@@ -128,16 +128,16 @@ impl<'a> Snapshot<'a> {
         project: ProjectId,
         base: &Snapshot<'_>,
         before: ProjectId,
-        apart: &BTreeSet<&str>,
+        apart: &Apart<'_>,
     ) -> bool {
-        if !self.is_shaped_as(base) || apart.iter().any(|path| self.is_patch(path)) {
+        if !self.is_shaped_as(base) || apart.keys().any(|path| self.is_patch(path)) {
             return self.configured(project, Role::Own).settled() != base.configured(before, Role::Own).settled();
         }
         // The two differ in contents alone, and in none that says what a project is.
         let shared = self.workspace.shared(&self.files, project, Role::Own, &self.task);
         let imported = self.graph.node(project).into_iter().flat_map(|node| &node.outside);
         let mut paths = shared.iter().map(|shared| &shared.path).chain(imported);
-        paths.any(|path| apart.contains(path.as_str()))
+        paths.any(|path| apart.contains_key(path.as_str()))
     }
 
     /// All projects.

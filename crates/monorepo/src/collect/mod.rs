@@ -51,13 +51,13 @@ impl Snapshot<'_> {
         collected: &Collected<'s>,
     ) -> Collected<'s> {
         let apart = self.files.apart(&other.files);
-        if !self.is_shaped_as(other) || apart.iter().any(|path| path.ends_with(".dockerignore")) {
+        if !self.is_shaped_as(other) || apart.keys().any(|path| path.ends_with(".dockerignore")) {
             return self.collect(services);
         }
         let mut known = collected.known.clone();
         known.items.retain(|(project, ..), items| {
             let root = self.root(*project);
-            !apart.iter().any(|path| within(path, root).is_some() || items.has(path))
+            !apart.keys().any(|path| within(path, root).is_some() || items.has(path))
         });
         self.collect_with(services, known)
     }

@@ -207,3 +207,6 @@ fn problems(sources: &[(&str, Entry)], scans: &[Arc<Scan>]) -> Vec<Problem> {
     }
     problems
 }
+
+#[cfg(test)]
+mod tests;

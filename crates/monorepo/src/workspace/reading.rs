@@ -14,6 +14,7 @@ use super::{Because, Edge, Language, Member, Project, ProjectId, Workspace, carg
 use crate::digest::Digest;
 use crate::files::Files;
 use crate::problem::Problem;
+use crate::setting::Setting;
 
 /// Reads the projects of a commit.
 pub(crate) fn read(files: &Files<'_>) -> Workspace {
@@ -72,41 +73,35 @@ impl Reader<'_> {
     }
 
     fn project(&mut self, root: &str) -> (Project, Member) {
-        let (mut project, mut member) = (Project::default(), Member::default());
         let nx = self.discovery.nx_of(root);
-        let is_member = self.discovery.scope_of(root).is_some();
         let package = self.discovery.packages.get(root);
         let settings = self.discovery.nx_projects.get(root).filter(|_| nx.is_some());
         let manifest = self.discovery.crates.get(root);
-        for broken in [package, settings, manifest].into_iter().flatten().filter_map(|manifest| manifest.as_ref().err())
-        {
-            self.workspace.problems.push(broken.clone());
-        }
+        let broken = [package, settings, manifest].into_iter().flatten().filter_map(|manifest| manifest.as_ref().err());
+        self.workspace.problems.extend(broken.cloned());
+        let mut project = Project::default();
         if package.is_some() || (settings.is_some() && manifest.is_none()) {
             project.languages.insert(Language::JavaScript);
         }
-        let package = package.and_then(|package| package.as_ref().ok());
-        let settings = settings.and_then(|settings| settings.as_ref().ok());
-        let manifest = manifest.and_then(|manifest| manifest.as_ref().ok());
-        let text = |value: Option<&Value>, key: &str| {
-            let text = value.and_then(|value| value.get(key)).and_then(Value::as_str);
-            text.filter(|text| !text.is_empty()).map(str::to_owned)
-        };
-        project.crate_name = text(manifest.and_then(|manifest| manifest.get("package")), "name");
-        let told = || told_name(self.files, &join(root, "package.json"));
-        let package_name = text(package, "name").or_else(|| told().filter(|_| package.is_none()));
-        let in_package = package.and_then(|package| package.get("nx")).filter(|_| nx.is_some());
-        let folder = root.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(".");
-        let in_nx = text(settings, "name").or_else(|| text(in_package, "name"));
-        project.package = package_name.clone().or_else(|| project.crate_name.clone());
-        project.name = in_nx.or_else(|| project.package.clone()).unwrap_or_else(|| folder.to_owned());
-        let kind = text(settings, "projectType").or_else(|| text(in_package, "projectType"));
-        project.is_application = kind.as_deref() == Some("application");
-        project.targets.extend(entries(package.unwrap_or(&Value::Null), "scripts").map(|(name, _)| name.to_owned()));
-        if self.discovery.crates.contains_key(root) {
+        if manifest.is_some() {
             project.languages.insert(Language::Rust);
             project.targets.extend(["build", "test"].map(str::to_owned));
         }
+        let told = package.is_some_and(Result::is_err).then(|| told_name(self.files, &join(root, "package.json")));
+        let [package, settings, manifest] =
+            [package, settings, manifest].map(|manifest| manifest.and_then(|manifest| manifest.as_ref().ok()));
+        let in_package = package.and_then(|package| package.get("nx")).filter(|_| nx.is_some());
+        project.crate_name = text(manifest.and_then(|manifest| manifest.get("package")), "name");
+        let package_name = text(package, "name").or(told.flatten());
+        project.package = package_name.clone().or_else(|| project.crate_name.clone());
+        let folder = root.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(".");
+        let in_nx = text(settings, "name").or_else(|| text(in_package, "name"));
+        project.name = in_nx.or_else(|| project.package.clone()).unwrap_or_else(|| folder.to_owned());
+        let kind = text(settings, "projectType").or_else(|| text(in_package, "projectType"));
+        project.is_application = kind.as_deref() == Some("application");
+        project.targets.extend(scripts(package).map(str::to_owned));
+        let mut member = Member::default();
+        let is_member = self.discovery.scope_of(root).is_some();
         if let Some(nx) = nx.filter(|_| is_member || self.discovery.nx_projects.contains_key(root)) {
             let known = self.nx_project(nx, root, package, settings);
             // Nx may be told to take only some of the scripts.
@@ -117,26 +112,33 @@ impl Reader<'_> {
             project.tags.extend(known.tags.iter().cloned());
             member.nx = Some(known);
         }
-        if let Some(turbo) = self.discovery.turbo_of(root).filter(|_| package.is_some()) {
-            let own = self.discovery.turbo_packages.get(root);
-            member.turbo = Some(TurboProject {
-                turbo,
-                name: package_name.unwrap_or_default(),
-                root: root.to_owned(),
-                scripts: entries(package.unwrap_or(&Value::Null), "scripts").map(|(name, _)| name.to_owned()).collect(),
-                json: own.and_then(|own| own.as_ref().ok()).cloned().unwrap_or_default(),
-                is_broken: own.is_some_and(Result::is_err),
-            });
-        }
-        if let Some(manifest) = manifest {
-            let workspace = self.discovery.cargo_root(root);
-            let settings = workspace
-                .filter(|(folder, _)| *folder != root)
-                .map(|(folder, workspace)| cargo::settings(folder, workspace, manifest).into_iter().collect());
-            let folder = workspace.map_or(root, |(folder, _)| folder);
-            member.cargo = Some((folder.to_owned(), settings.unwrap_or_default()));
-        }
+        member.turbo = package.and_then(|package| self.turbo_project(root, package, package_name));
+        member.cargo = manifest.map(|manifest| self.cargo_member(root, manifest));
         (project, member)
+    }
+
+    fn turbo_project(&self, root: &str, package: &Value, name: Option<String>) -> Option<TurboProject> {
+        let turbo = self.discovery.turbo_of(root)?;
+        let own = self.discovery.turbo_packages.get(root);
+        Some(TurboProject {
+            turbo,
+            name: name.unwrap_or_default(),
+            root: root.to_owned(),
+            scripts: scripts(Some(package)).map(str::to_owned).collect(),
+            json: own.and_then(|own| own.as_ref().ok()).cloned().unwrap_or_default(),
+            is_broken: own.is_some_and(Result::is_err),
+        })
+    }
+
+    /// The folder of a crate's workspace, and the parts of its root that reach the crate.
+    fn cargo_member(&self, root: &str, manifest: &Value) -> (String, Vec<Setting>) {
+        match self.discovery.cargo_root(root) {
+            None => (root.to_owned(), Vec::new()),
+            Some((folder, _)) if folder == root => (root.to_owned(), Vec::new()),
+            Some((folder, workspace)) => {
+                (folder.to_owned(), cargo::settings(folder, workspace, manifest).into_iter().collect())
+            }
+        }
     }
 
     fn nx_project(&self, nx: usize, root: &str, package: Option<&Value>, settings: Option<&Value>) -> NxProject {
@@ -145,7 +147,7 @@ impl Reader<'_> {
         let sources = [(in_package, join(root, "package.json")), (settings, join(root, "project.json"))];
         let mut project = NxProject { nx, root: root.to_owned(), ..NxProject::default() };
         let included = in_package.and_then(|nx| nx.get("includedScripts"));
-        for (script, _) in entries(package.unwrap_or(&Value::Null), "scripts") {
+        for script in scripts(package) {
             if included.is_none() || texts(included).any(|name| name == script) {
                 project.targets.insert(script.to_owned(), json!({ "executor": "nx:run-script" }));
             }
@@ -325,6 +327,17 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// A text of a manifest that says something.
+fn text(manifest: Option<&Value>, key: &str) -> Option<String> {
+    let text = manifest.and_then(|manifest| manifest.get(key)).and_then(Value::as_str);
+    text.filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// The scripts of a package.
+fn scripts(package: Option<&Value>) -> impl Iterator<Item = &str> {
+    package.into_iter().flat_map(|package| entries(package, "scripts")).map(|(name, _)| name)
 }
 
 /// A target over another of the same name, field by field.
