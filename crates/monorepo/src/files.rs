@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::problem::Problem;
@@ -10,8 +11,15 @@ use crate::problem::Problem;
 pub const LARGEST: u64 = 32 * 1024 * 1024;
 
 /// The name that git gives a file's content.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BlobId(pub [u8; 20]);
+
+impl Hash for BlobId {
+    /// A part of it does: it is a digest itself.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.first_chunk::<8>().hash(state);
+    }
+}
 
 /// What a path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +79,7 @@ impl<'a> Files<'a> {
     /// The files of a commit.
     pub fn new(mut entries: Vec<(Arc<str>, Entry)>, contents: &'a dyn Contents) -> Self {
         entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        entries.shrink_to_fit();
         Self { entries: Listing(Arc::new(entries)), contents }
     }
 

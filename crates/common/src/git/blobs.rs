@@ -8,8 +8,8 @@ use gix::odb::pack::cache::lru::MemoryCappedHashmap;
 use gix::odb::pack::index;
 use monorepo::files::{BlobId, Contents, LARGEST, Place};
 
-/// How many bytes each reader keeps: a pack tells most contents by what differs from another.
-const KEPT: usize = 2 * 1024 * 1024;
+/// How many bytes each reader keeps: a pack tells most contents by what differs from another, mostly from the one before.
+const KEPT: usize = 512 * 1024;
 
 /// The contents of files.
 pub(super) struct Blobs {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::discovery::Discovery;
 use super::manifests::{around, entries, join, texts, told_name};
-use super::nx::NxProject;
+use super::nx::{self, NxProject, Targets};
 use super::packages::{self, PackageRoot, Source};
 use super::turbo::TurboProject;
 use super::{Because, Edge, Language, Member, Project, ProjectId, Workspace, cargo, plugins};
@@ -47,6 +47,8 @@ impl Reader<'_> {
     /// All projects, without their edges.
     fn projects(&mut self) {
         let mut roots: BTreeMap<String, usize> = BTreeMap::new();
+        // Most projects have the same targets as others: they share them.
+        let mut targets: HashSet<Arc<Targets>> = HashSet::new();
         let folders: Vec<String> = self.discovery.roots.iter().cloned().collect();
         for root in folders {
             let (mut project, mut member) = self.project(&root);
@@ -61,6 +63,11 @@ impl Reader<'_> {
             }
             if let Some(nx) = &mut member.nx {
                 nx.name.clone_from(&project.name);
+                nx.targets = match targets.get(&nx.targets) {
+                    Some(known) => Arc::clone(known),
+                    None => Arc::clone(&nx.targets),
+                };
+                targets.insert(Arc::clone(&nx.targets));
                 self.workspace.problems.extend(nx.complaints());
             }
             let scope = self.discovery.scope_of(&root).map(str::to_owned);
@@ -146,16 +153,17 @@ impl Reader<'_> {
         // `project.json` has the last word.
         let sources = [(in_package, join(root, "package.json")), (settings, join(root, "project.json"))];
         let mut project = NxProject { nx, root: root.to_owned(), ..NxProject::default() };
+        let mut targets = Targets::new();
         let included = in_package.and_then(|nx| nx.get("includedScripts"));
         for script in scripts(package) {
             if included.is_none() || texts(included).any(|name| name == script) {
-                project.targets.insert(script.to_owned(), json!({ "executor": "nx:run-script" }));
+                targets.insert(script.to_owned(), json!({ "executor": "nx:run-script" }));
             }
         }
         for (source, file) in sources {
             let Some(source) = source else { continue };
             for (target, value) in entries(source, "targets") {
-                let known = project.targets.entry(target.to_owned()).or_default();
+                let known = targets.entry(target.to_owned()).or_default();
                 *known = merged(known, value);
             }
             project
@@ -168,9 +176,12 @@ impl Reader<'_> {
         }
         if let Some(nx) = self.discovery.nx.get(nx) {
             for target in plugins::targets(&self.discovery.configurations, &nx.json, &nx.folder, root) {
-                project.targets.entry(target).or_default();
+                targets.entry(target).or_default();
             }
         }
+        let fields = targets.values_mut().filter_map(Value::as_object_mut);
+        fields.for_each(|fields| fields.retain(|field, _| nx::TELLING.contains(&field.as_str())));
+        project.targets = Arc::new(targets);
         project
     }
 
