@@ -48,17 +48,8 @@ pub trait Contents: Sync {
     /// The content; the error says why it cannot be read, as a fragment. What is larger than [`LARGEST`] is such an error.
     fn read(&self, id: BlobId) -> Result<Vec<u8>, String>;
 
-    /// Where the content is kept: many are read fastest in the order of their places.
-    fn place(&self, id: BlobId) -> Place;
-}
-
-/// Where a content is kept; less comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The file.
-    pub file: usize,
-    /// The byte in it.
-    pub offset: u64,
+    /// Of each content its place in the order in which all of them are read fastest; the same for the same content.
+    fn places(&self, ids: &[BlobId]) -> Vec<usize>;
 }
 
 /// What is where, in byte order of the paths. Cheap to clone.
@@ -200,9 +191,17 @@ impl<'a> Files<'a> {
         Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
     }
 
-    /// Where some content is kept.
-    pub(crate) fn place(&self, id: BlobId) -> Place {
-        self.contents.place(id)
+    /// See [`Contents::places`].
+    pub(crate) fn places(&self, ids: &[BlobId]) -> Vec<usize> {
+        self.contents.places(ids)
+    }
+
+    /// Contents, each with what it is wanted for, in the order in which they are read fastest.
+    pub(crate) fn in_order<For: Ord>(&self, wanted: Vec<(BlobId, For)>) -> Vec<(BlobId, For)> {
+        let ids: Vec<BlobId> = wanted.iter().map(|(id, _)| *id).collect();
+        let mut ordered: Vec<(usize, (BlobId, For))> = self.places(&ids).into_iter().zip(wanted).collect();
+        ordered.sort_unstable();
+        ordered.into_iter().map(|(_, wanted)| wanted).collect()
     }
 
     /// Some content, whatever the path.
@@ -285,8 +284,8 @@ pub(crate) mod tests {
             self.contents.get(&id).cloned().ok_or_else(|| "not in the clone".to_owned())
         }
 
-        fn place(&self, _id: BlobId) -> Place {
-            Place::default()
+        fn places(&self, ids: &[BlobId]) -> Vec<usize> {
+            vec![0; ids.len()]
         }
     }
 

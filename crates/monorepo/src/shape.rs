@@ -6,7 +6,7 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use crate::files::{BlobId, Contents, Entry, Files, Kind, Listing, Place};
+use crate::files::{BlobId, Contents, Entry, Files, Kind, Listing};
 use crate::graph::Graph;
 use crate::imports::{self, TypeScript, in_parallel, is_source, scan_all};
 use crate::lockfile::{self, Importer, Lock, Resolution};
@@ -157,15 +157,11 @@ struct Noted<'a> {
 /// What cannot be read is told where it is needed.
 fn manifests(files: &Files<'_>) -> HashMap<BlobId, Vec<u8>> {
     let is_file = |entry: Entry| matches!(entry.kind, Kind::File | Kind::Executable);
-    let ids = files.iter().filter(|(path, entry)| is_manifest(path) && is_file(*entry)).map(|(_, entry)| entry.id);
-    let mut ids: Vec<BlobId> = ids.collect();
-    ids.sort_by_cached_key(|id| (files.place(*id), *id));
-    ids.dedup();
-    let read = in_parallel(
-        ids.len(),
-        || (),
-        |(), portion| ids[portion].iter().map(|id| Some((*id, files.read(*id).ok()?))).collect(),
-    );
+    let manifests = files.iter().filter(|(path, entry)| is_manifest(path) && is_file(*entry));
+    let mut manifests = files.in_order(manifests.map(|(_, entry)| (entry.id, ())).collect());
+    manifests.dedup();
+    let read = |portion: &[(BlobId, ())]| portion.iter().map(|(id, ())| Some((*id, files.read(*id).ok()?))).collect();
+    let read = in_parallel(manifests.len(), || (), |(), portion| read(&manifests[portion]));
     read.into_iter().flatten().collect()
 }
 
@@ -175,8 +171,8 @@ impl Contents for Noted<'_> {
         self.manifests.get(&id).cloned().map_or_else(|| self.files.read(id), Ok)
     }
 
-    fn place(&self, id: BlobId) -> Place {
-        self.files.place(id)
+    fn places(&self, ids: &[BlobId]) -> Vec<usize> {
+        self.files.places(ids)
     }
 }
 

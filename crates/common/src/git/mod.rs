@@ -3,6 +3,7 @@
 mod blobs;
 mod files;
 mod history;
+mod order;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -257,7 +257,10 @@ impl<'s> Collector<'s, '_> {
 /// The images that a Dockerfile names and that are another service's, with that service.
 fn bases(services: &[Service], service: &Service, view: &View<'_>) -> BTreeMap<String, String> {
     let others = || services.iter().filter(|other| other.key != service.key);
-    let owner = |image: &String| others().find(|other| is_of(image, &other.repository)).map(|other| other.key.clone());
+    let owner = |image: &String| {
+        let image = untagged(image);
+        others().find(|other| is_of(image, &other.repository)).map(|other| other.key.clone())
+    };
     view.images.iter().filter_map(|image| Some((image.clone(), owner(image)?))).collect()
 }
 
@@ -268,12 +271,16 @@ fn made_from(services: &[Service], service: &Service, bases: &BTreeMap<String, S
     named.chain(bases.values().map(String::as_str)).map(str::to_owned).collect()
 }
 
-/// Whether an image is that of a repository: `host/repository:tag@digest`, all but the repository optional.
-fn is_of(image: &str, repository: &str) -> bool {
+/// An image without its tag and digest: `host/repository:tag@digest`, all but the repository optional.
+fn untagged(image: &str) -> &str {
     let image = image.split_once('@').map_or(image, |(image, _)| image);
     let tag = image.rfind(':').filter(|colon| !image[*colon..].contains('/'));
-    let path = tag.map_or(image, |colon| &image[..colon]);
-    path == repository || path.strip_suffix(repository).is_some_and(|host| host.ends_with('/') && is_host(host))
+    tag.map_or(image, |colon| &image[..colon])
+}
+
+/// Whether an image, without its tag, is that of a repository.
+fn is_of(image: &str, repository: &str) -> bool {
+    image == repository || image.strip_suffix(repository).is_some_and(|host| host.ends_with('/') && is_host(host))
 }
 
 /// Whether what stands before a repository is a registry, `host/` or a variable that nobody knows (`*/`, or nothing), and not a

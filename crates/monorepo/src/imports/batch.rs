@@ -53,16 +53,17 @@ impl Scanned {
 pub fn scan_all(files: &Files<'_>, sources: &[(&str, Entry)], cache: &mut Cache) -> Scanned {
     let keys: Vec<Option<Key>> = sources.iter().map(|(path, entry)| key(path, *entry)).collect();
     let unread = keys.iter().zip(sources).filter_map(|(key, (path, _))| Some(((*key)?, *path)));
-    let mut unread: Vec<(Key, &str)> = unread.filter(|(key, _)| !cache.scans.contains_key(key)).collect();
-    // A content is mostly kept as what differs from one beside it, which was read just then.
-    unread.sort_by_cached_key(|(key, _)| (files.place(key.0), *key));
-    unread.dedup_by_key(|(key, _)| *key);
+    let unread = unread.filter(|(key, _)| !cache.scans.contains_key(key));
+    let mut unread =
+        files.in_order(unread.map(|((id, source, is_minified), path)| (id, (source, is_minified, path))).collect());
+    unread.dedup_by_key(|(id, (source, is_minified, _))| (*id, *source, *is_minified));
     let nothing = Arc::<Scan>::default();
     let scans = in_parallel(unread.len(), Arena::default, |arena, portion| {
         let kept = |scan: Scan| if scan == *nothing { Arc::clone(&nothing) } else { Arc::new(scan) };
-        unread[portion].iter().map(|((id, ..), path)| kept(read(files, *id, path, arena))).collect()
+        unread[portion].iter().map(|(id, (.., path))| kept(read(files, *id, path, arena))).collect()
     });
-    cache.scans.extend(unread.iter().map(|(key, _)| *key).zip(scans));
+    let keys_of = unread.iter().map(|(id, (source, is_minified, _))| (*id, *source, *is_minified));
+    cache.scans.extend(keys_of.zip(scans));
     let known = |key: &Option<Key>| key.and_then(|key| cache.scans.get(&key)).unwrap_or(&nothing).clone();
     let scans: Vec<Arc<Scan>> = keys.iter().map(known).collect();
     Scanned { problems: problems(sources, &scans), scans }
