@@ -107,8 +107,9 @@ mod tests {
 
     /// Contents that are told by each other, as git's own account of its packs has them.
     fn told(made: &Made) -> Vec<(ObjectId, Option<ObjectId>)> {
-        let pack = std::fs::read_dir(made.path().join(".git/objects/pack")).unwrap().flatten().map(|file| file.path());
-        let index = pack.filter(|path| path.extension().is_some_and(|extension| extension == "idx")).next().unwrap();
+        let files = std::fs::read_dir(made.path().join(".git/objects/pack")).unwrap().flatten();
+        let mut files = files.map(|file| file.path());
+        let index = files.find(|path| path.extension().is_some_and(|extension| extension == "idx")).unwrap();
         let listed = made.git(&["verify-pack", "-v", index.to_str().unwrap()]);
         let id = |text: &str| ObjectId::from_hex(text.as_bytes()).unwrap();
         let words = listed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
