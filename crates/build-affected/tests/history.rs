@@ -1,37 +1,36 @@
 //! What a commit is compared with, in every shape that a history and a clone of it can have: exact, or said to be something else.
 
 use stage::{Ran, Stage};
-use world::RunSeed;
 
 use crate::shop::{commit, event, git, run, shop};
 
-const ALL: &str = r#"["auth","api","site"]"#;
-const AUTH: &str = r#"["auth"]"#;
-const API: &str = r#"["api","site"]"#;
-const DEEPER: &str = "give actions/checkout `fetch-depth: 0`";
-const ZEROS: &str = "0000000000000000000000000000000000000000";
-const NOWHERE: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(crate) const ALL: &str = r#"["auth","api","site"]"#;
+pub(crate) const AUTH: &str = r#"["auth"]"#;
+pub(crate) const API: &str = r#"["api","site"]"#;
+pub(crate) const DEEPER: &str = "give actions/checkout `fetch-depth: 0`";
+pub(crate) const ZEROS: &str = "0000000000000000000000000000000000000000";
+pub(crate) const NOWHERE: &str = "0123456789abcdef0123456789abcdef01234567";
 
-fn tip(stage: &Stage) -> String {
+pub(crate) fn tip(stage: &Stage) -> String {
     git(stage, &["rev-parse", "HEAD"])
 }
 
 /// Asserts what was compared with (blank is nothing), by which word, and who is affected.
-fn assert_compared(ran: &Ran, base: &str, history: &str, services: &str) {
+pub(crate) fn assert_compared(ran: &Ran, base: &str, history: &str, services: &str) {
     assert_eq!(ran.exit_code, 0, "{}", ran.log);
     let told = (ran.output("base"), ran.output("history"), ran.output("services"));
     assert_eq!(told, (base, history, services), "{}", ran.log);
 }
 
 /// Asserts that nothing was compared with, and that the log says why and what to do.
-fn assert_unknown(ran: &Ran, history: &str, told: &[&str]) {
+pub(crate) fn assert_unknown(ran: &Ran, history: &str, told: &[&str]) {
     assert_compared(ran, "", history, ALL);
     told.iter().for_each(|told| assert!(ran.log.contains(told), "{told}: {}", ran.log));
 }
 
 /// A shop whose branch `topic` changed `auth` while `main` went on with `api`; `topic` is checked out. Where they parted, and
 /// the tip of `main`.
-fn diverged() -> (Stage, String, String) {
+pub(crate) fn diverged() -> (Stage, String, String) {
     let mut stage = shop();
     let fork = tip(&stage);
     let main = commit(&mut stage, &[("apps/api/src/main.ts", "2\n")]);
@@ -42,12 +41,12 @@ fn diverged() -> (Stage, String, String) {
 }
 
 /// Has the clone know a branch of the remote.
-fn fetched(stage: &Stage, branch: &str, commit: &str) {
+pub(crate) fn fetched(stage: &Stage, branch: &str, commit: &str) {
     git(stage, &["update-ref", &format!("refs/remotes/origin/{branch}"), commit]);
 }
 
 /// A clone of what a stage has, as actions/checkout makes it.
-fn cloned(origin: &Stage, arguments: &[&str]) -> Stage {
+pub(crate) fn cloned(origin: &Stage, arguments: &[&str]) -> Stage {
     let mut stage = Stage::new();
     let url = format!("file://{}", origin.workspace().display());
     git(&stage, &[&["clone", "--quiet"], arguments, &[&url, "."]].concat());
@@ -55,7 +54,7 @@ fn cloned(origin: &Stage, arguments: &[&str]) -> Stage {
     stage
 }
 
-fn pull_request(stage: &mut Stage, base: &str, head: &str) {
+pub(crate) fn pull_request(stage: &mut Stage, base: &str, head: &str) {
     let payload = format!(
         r#"{{ "pull_request": {{ "number": 1, "base": {{ "sha": "{base}", "ref": "main", "repo": {{ "full_name": "org/shop" }} }},
              "head": {{ "sha": "{head}", "repo": {{ "full_name": "someone/shop" }} }} }},
@@ -64,13 +63,13 @@ fn pull_request(stage: &mut Stage, base: &str, head: &str) {
     event(stage, "pull_request", &payload);
 }
 
-fn push(stage: &mut Stage, before: &str, is_forced: bool) {
+pub(crate) fn push(stage: &mut Stage, before: &str, is_forced: bool) {
     let payload =
         format!(r#"{{ "before": "{before}", "forced": {is_forced}, "repository": {{ "default_branch": "main" }} }}"#);
     event(stage, "push", &payload);
 }
 
-fn tag_push(stage: &mut Stage, name: &str, before: &str) {
+pub(crate) fn tag_push(stage: &mut Stage, name: &str, before: &str) {
     push(stage, before, before != ZEROS);
     stage.set("GITHUB_REF_TYPE", "tag");
     stage.set("GITHUB_REF_NAME", name);
@@ -274,7 +273,7 @@ async fn a_tag_is_compared_with_the_one_before_it() {
 }
 
 /// Asserts that a run is refused with this exit code, and that the annotation says so.
-fn assert_refused(ran: &Ran, exit_code: u8, told: &[&str]) {
+pub(crate) fn assert_refused(ran: &Ran, exit_code: u8, told: &[&str]) {
     assert_eq!((ran.exit_code, ran.output("services")), (exit_code, ""), "{}", ran.log);
     let annotations = ran.annotations().join("\n");
     told.iter().for_each(|told| assert!(annotations.contains(told), "{told}: {annotations}"));
@@ -312,152 +311,4 @@ async fn where_it_left_the_default_branch_whatever_the_event() {
     let ran = run(&stage, &[&from[..], &[("commit", &main)]].concat()).await;
     assert_compared(&ran, &fork, "before", API);
     assert!(ran.log.contains("note: the default branch has the commit already"), "{}", ran.log);
-}
-
-/// A workflow's run on GitHub.
-fn ran_for(stage: &Stage, commit: &str, change: impl FnOnce(&mut RunSeed)) -> u64 {
-    let mut seed = RunSeed {
-        workflow: "deliver.yml".into(),
-        branch: "main".into(),
-        event: "push".into(),
-        head_sha: commit.into(),
-        conclusion: Some("success".into()),
-        ..RunSeed::default()
-    };
-    change(&mut seed);
-    stage.world.workflow_run("org/shop", seed)
-}
-
-const LAST_SUCCESS: [(&str, &str); 3] =
-    [("base-from", "last-success"), ("github-token", "ghs_job"), ("comment", "never")];
-
-/// A line of commits of `main`, in a workflow that pushes to it: the first changes `auth`, those after it `api`.
-fn line() -> (Stage, Vec<String>) {
-    let mut stage = shop();
-    let mut line = vec![tip(&stage), commit(&mut stage, &[("apps/auth/src/main.ts", "2\n")])];
-    for change in ["2\n", "3\n", "4\n"] {
-        line.push(commit(&mut stage, &[("apps/api/src/main.ts", change)]));
-    }
-    fetched(&stage, "main", "HEAD");
-    push(&mut stage, &line[3], false);
-    stage.set("GITHUB_WORKFLOW_REF", "org/shop/.github/workflows/deliver.yml@refs/heads/main");
-    (stage, line)
-}
-
-#[tokio::test]
-async fn the_nearest_success_wins_not_the_newest_listed() {
-    let (mut stage, line) = line();
-    ran_for(&stage, &line[2], |_| ());
-    ran_for(&stage, &line[3], |run| run.conclusion = Some("failure".into()));
-    // Listed last is first: somebody ran an old commit again.
-    ran_for(&stage, &line[0], |_| ());
-    assert_compared(&run(&stage, &LAST_SUCCESS).await, &line[2], "last-success", API);
-    // This very run may be listed already, and tells nothing.
-    let own = ran_for(&stage, &line[4], |_| ());
-    stage.set("GITHUB_RUN_ID", &own.to_string());
-    assert_compared(&run(&stage, &LAST_SUCCESS).await, &line[2], "last-success", API);
-    let by_hand = ran_for(&stage, &line[4], |run| run.event = "workflow_dispatch".into());
-    assert_ne!(own, by_hand);
-    assert_compared(&run(&stage, &LAST_SUCCESS).await, &line[4], "last-success", "[]");
-}
-
-#[tokio::test]
-async fn a_run_of_something_else_is_no_success() {
-    let (stage, line) = line();
-    ran_for(&stage, &line[0], |_| ());
-    ran_for(&stage, &line[3], |run| run.workflow = "lint.yml".into());
-    ran_for(&stage, &line[3], |run| run.branch = "topic".into());
-    ran_for(&stage, &line[3], |run| run.event = "pull_request".into());
-    ran_for(&stage, &line[3], |run| run.head_repository = "someone/shop".into());
-    ran_for(&stage, &line[3], |run| run.conclusion = None);
-    ran_for(&stage, NOWHERE, |_| ());
-    assert_compared(&run(&stage, &LAST_SUCCESS).await, &line[0], "last-success", ALL);
-}
-
-#[tokio::test]
-async fn a_success_is_found_on_whatever_page_it_is() {
-    let (stage, line) = line();
-    ran_for(&stage, &line[1], |_| ());
-    for number in 0..132 {
-        ran_for(&stage, &format!("{number:040x}"), |_| ());
-    }
-    assert_compared(&run(&stage, &LAST_SUCCESS).await, &line[1], "last-success", API);
-    let asked = |stage: &Stage| stage.world.calls().iter().filter(|call| call.name.contains("/runs")).count();
-    assert_eq!(asked(&stage), 2);
-    // No more pages than GitHub has.
-    for number in 0..1000 {
-        ran_for(&stage, &format!("{number:040x}"), |_| ());
-    }
-    let ran = run(&stage, &LAST_SUCCESS).await;
-    assert_unknown(&ran, "unknown", &["of 1000 successful runs", "none is of a commit in the history"]);
-    assert_eq!(asked(&stage), 2 + 10);
-}
-
-#[tokio::test]
-async fn no_page_is_read_that_can_hold_no_nearer_success() {
-    let (stage, line) = line();
-    for number in 0..150 {
-        // Long before the commits were made.
-        ran_for(&stage, &format!("{number:040x}"), |run| {
-            run.created_at = Some("2020-01-01T00:00:00Z".parse().unwrap())
-        });
-    }
-    ran_for(&stage, &line[3], |_| ());
-    assert_compared(&run(&stage, &LAST_SUCCESS).await, &line[3], "last-success", API);
-    assert_eq!(stage.world.calls().iter().filter(|call| call.name.contains("/runs")).count(), 1);
-}
-
-#[tokio::test]
-async fn without_a_success_it_says_what_it_fell_back_to() {
-    let (mut stage, line) = line();
-    assert_unknown(&run(&stage, &LAST_SUCCESS).await, "first-run", &["has no successful run yet"]);
-    ran_for(&stage, NOWHERE, |_| ());
-    assert_unknown(&run(&stage, &LAST_SUCCESS).await, "unknown", &["none is of a commit in the history"]);
-    git(&stage, &["checkout", "--quiet", "-b", "topic"]);
-    commit(&mut stage, &[("apps/auth/src/main.ts", "topic\n")]);
-    stage.set("GITHUB_REF_NAME", "topic");
-    let ran = run(&stage, &LAST_SUCCESS).await;
-    assert_compared(&ran, &line[4], "merge-base", AUTH);
-    assert!(ran.log.contains("note: `deliver.yml` on branch `topic` has no successful run yet"), "{}", ran.log);
-}
-
-#[tokio::test]
-async fn a_pull_request_is_compared_with_its_base_whatever_succeeded() {
-    let (mut stage, fork, main) = diverged();
-    let head = tip(&stage);
-    pull_request(&mut stage, &main, &head);
-    ran_for(&stage, &head, |_| ());
-    let ran = run(&stage, &LAST_SUCCESS).await;
-    assert_compared(&ran, &fork, "merge-base", AUTH);
-    assert!(ran.log.contains("note: a pull request delivers nothing"), "{}", ran.log);
-}
-
-#[tokio::test]
-async fn a_tag_s_last_success_is_of_a_tag() {
-    let (mut stage, line) = line();
-    git(&stage, &["tag", "v1", &line[1]]);
-    ran_for(&stage, &line[1], |run| run.branch = "v1".into());
-    ran_for(&stage, &line[3], |_| ());
-    tag_push(&mut stage, "v2", ZEROS);
-    assert_compared(&run(&stage, &LAST_SUCCESS).await, &line[1], "last-success", API);
-}
-
-#[tokio::test]
-async fn a_shallow_clone_says_that_the_success_may_be_further_back() {
-    let (origin, line) = line();
-    let mut stage = cloned(&origin, &["--depth=1"]);
-    push(&mut stage, &line[3], false);
-    stage.set("GITHUB_WORKFLOW_REF", "org/shop/.github/workflows/deliver.yml@refs/heads/main");
-    ran_for(&stage, &line[3], |_| ());
-    assert_unknown(&run(&stage, &LAST_SUCCESS).await, "unknown", &["as far as it was fetched", DEEPER]);
-}
-
-#[tokio::test]
-async fn asking_github_needs_a_workflow_a_token_and_a_permission() {
-    let (mut stage, _) = line();
-    stage.world.forbid_actions();
-    assert_refused(&run(&stage, &LAST_SUCCESS).await, 3, &["actions: read"]);
-    assert_refused(&run(&stage, &[("base-from", "last-success")]).await, 2, &["needs a token"]);
-    stage.set("GITHUB_WORKFLOW_REF", "");
-    assert_refused(&run(&stage, &LAST_SUCCESS).await, 2, &["needs to run in a workflow"]);
 }

@@ -9,4 +9,5 @@ mod comparing;
 mod history;
 mod refusals;
 mod shop;
+mod success;
 mod truth;

@@ -113,7 +113,7 @@ fn whats(old: Side<'_, '_>, new: Side<'_, '_>) -> Vec<What> {
     };
     let settings = |side: Side<'_, '_>| -> BTreeMap<(String, String), Digest> {
         let settings = side.items.settings.iter();
-        settings.map(|setting| ((setting.file.clone(), setting.part.clone()), setting.digest)).collect()
+        settings.map(|setting| ((setting.file.to_string(), setting.part.to_string()), setting.digest)).collect()
     };
     let mut whats = Vec::new();
     if old.items.files != new.items.files {

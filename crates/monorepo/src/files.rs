@@ -1,7 +1,8 @@
 //! The files of one commit.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::problem::Problem;
@@ -10,8 +11,15 @@ use crate::problem::Problem;
 pub const LARGEST: u64 = 32 * 1024 * 1024;
 
 /// The name that git gives a file's content.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BlobId(pub [u8; 20]);
+
+impl Hash for BlobId {
+    /// A part of it does: it is a digest itself.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.first_chunk::<8>().hash(state);
+    }
+}
 
 /// What a path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,21 +48,16 @@ pub trait Contents: Sync {
     /// The content; the error says why it cannot be read, as a fragment. What is larger than [`LARGEST`] is such an error.
     fn read(&self, id: BlobId) -> Result<Vec<u8>, String>;
 
-    /// Where the content is kept: many are read fastest in the order of their places.
-    fn place(&self, id: BlobId) -> Place;
+    /// Of each content its place in the order in which all of them are read fastest; the same for the same content.
+    fn places(&self, ids: &[BlobId]) -> Vec<usize>;
 }
 
-/// Where a content is kept; less comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The file.
-    pub file: usize,
-    /// The byte in it.
-    pub offset: u64,
-}
+/// What is where, in byte order of the paths. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Listing(Arc<Vec<(Arc<str>, Entry)>>);
 
-/// Paths with what is there, in byte order of the paths.
-pub(crate) type Listing = Arc<Vec<(Arc<str>, Entry)>>;
+/// The paths at which two listings differ, with what the one and the other have there.
+pub(crate) type Apart<'l> = BTreeMap<&'l str, [Option<Entry>; 2]>;
 
 /// The files of one commit. A path is relative to the root, with `/`, without `./`; a folder has no entry of its own.
 #[derive(Clone)]
@@ -67,15 +70,16 @@ impl<'a> Files<'a> {
     /// The files of a commit.
     pub fn new(mut entries: Vec<(Arc<str>, Entry)>, contents: &'a dyn Contents) -> Self {
         entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        Self { entries: Arc::new(entries), contents }
+        entries.shrink_to_fit();
+        Self { entries: Listing(Arc::new(entries)), contents }
     }
 
     /// The same files but for what is at these paths, which are in byte order; `None` is nothing.
     pub fn but<'c>(&self, others: impl IntoIterator<Item = (&'c str, Option<Entry>)>) -> Self {
         let mut others = others.into_iter().peekable();
-        let mut entries = Vec::with_capacity(self.entries.len());
+        let mut entries = Vec::with_capacity(self.entries.0.len());
         let new = |(path, entry): (&str, Option<Entry>)| Some((Arc::from(path), entry?));
-        for known in self.entries.iter() {
+        for known in self.entries.0.iter() {
             while let Some(other) = others.next_if(|(path, _)| *path < &*known.0) {
                 entries.extend(new(other));
             }
@@ -85,61 +89,34 @@ impl<'a> Files<'a> {
             }
         }
         entries.extend(others.filter_map(new));
-        Self { entries: Arc::new(entries), contents: self.contents }
+        Self { entries: Listing(Arc::new(entries)), contents: self.contents }
     }
 
     /// The same files, read from elsewhere.
     pub(crate) fn with_contents<'c>(&self, contents: &'c dyn Contents) -> Files<'c> {
-        Files { entries: Arc::clone(&self.entries), contents }
+        Files { entries: self.entries.clone(), contents }
     }
 
     /// What is where.
-    pub(crate) fn listing(&self) -> Listing {
-        Arc::clone(&self.entries)
+    pub(crate) fn listing(&self) -> &Listing {
+        &self.entries
     }
 
-    /// The paths at which these and other files differ, in order: what is there is another content, another kind, or nothing.
-    pub(crate) fn apart<'f>(&'f self, other: &'f Files<'_>) -> BTreeSet<&'f str> {
-        let (mut ours, mut others) = (self.iter().peekable(), other.iter().peekable());
-        let mut apart = BTreeSet::new();
-        while let Some(path) = ours.peek().into_iter().chain(others.peek()).map(|(path, _)| *path).min() {
-            let (one, another) =
-                (ours.next_if(|(known, _)| *known == path), others.next_if(|(known, _)| *known == path));
-            if one != another {
-                apart.insert(path);
-            }
-        }
-        apart
-    }
-
-    /// The paths whose contents differ from those of a listing, with what is there in the listing and here; `None` if another path
-    /// is there, or one is something else.
-    pub(crate) fn differing(&self, listing: &Listing) -> Option<Vec<(&str, Entry, Entry)>> {
-        let mut differing = Vec::new();
-        if self.entries.len() != listing.len() {
-            return None;
-        }
-        for ((path, entry), (known_path, known)) in self.entries.iter().zip(listing.iter()) {
-            if path != known_path || entry.kind != known.kind {
-                return None;
-            }
-            if entry.id != known.id {
-                differing.push((&**path, *known, *entry));
-            }
-        }
-        Some(differing)
+    /// The paths at which these and other files differ: what is there is another content, another kind, or nothing.
+    pub(crate) fn apart<'f>(&'f self, other: &'f Files<'_>) -> Apart<'f> {
+        self.entries.apart(&other.entries)
     }
 
     /// All files, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Entry)> {
-        self.entries.iter().map(|(path, entry)| (&**path, *entry))
+        self.entries.0.iter().map(|(path, entry)| (&**path, *entry))
     }
 
     /// The files in a folder and below, in order; blank is the root.
     pub fn below(&self, folder: &str) -> impl Iterator<Item = (&str, Entry)> {
         let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        let start = self.entries.partition_point(|(path, _)| **path < *prefix);
-        let rest = self.entries[start..].iter().map(|(path, entry)| (&**path, *entry));
+        let start = self.entries.0.partition_point(|(path, _)| **path < *prefix);
+        let rest = self.entries.0[start..].iter().map(|(path, entry)| (&**path, *entry));
         rest.take_while(move |(path, _)| path.starts_with(&prefix))
     }
 
@@ -154,9 +131,9 @@ impl<'a> Files<'a> {
     pub fn children(&self, folder: &str) -> impl Iterator<Item = (&str, Option<Entry>)> {
         let start = if folder.is_empty() { 0 } else { folder.len() + 1 };
         let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        let mut place = self.entries.partition_point(|(path, _)| **path < *prefix);
+        let mut place = self.entries.0.partition_point(|(path, _)| **path < *prefix);
         std::iter::from_fn(move || {
-            let (path, entry) = self.entries.get(place)?;
+            let (path, entry) = self.entries.0.get(place)?;
             let name = path.strip_prefix(&prefix)?;
             let Some(end) = name.find('/') else {
                 place += 1;
@@ -165,7 +142,7 @@ impl<'a> Files<'a> {
             // All that lies below the folder is jumped over, however much it is.
             let child = &path[..start + end];
             let is_below = |other: &str| other.strip_prefix(child).is_some_and(|rest| rest.starts_with('/'));
-            let rest = &self.entries[place..];
+            let rest = &self.entries.0[place..];
             let mut reach = 1;
             while rest.get(reach).is_some_and(|(other, _)| is_below(other)) {
                 reach *= 2;
@@ -178,8 +155,8 @@ impl<'a> Files<'a> {
 
     /// What is at a path, with the path as it is kept here; `None` if there is no file.
     pub fn find(&self, path: &str) -> Option<(&str, Entry)> {
-        let place = self.entries.binary_search_by(|(known, _)| (**known).cmp(path)).ok()?;
-        self.entries.get(place).map(|(path, entry)| (&**path, *entry))
+        let place = self.entries.0.binary_search_by(|(known, _)| (**known).cmp(path)).ok()?;
+        self.entries.0.get(place).map(|(path, entry)| (&**path, *entry))
     }
 
     /// What is at a path; `None` if there is no file.
@@ -214,9 +191,17 @@ impl<'a> Files<'a> {
         Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
     }
 
-    /// Where some content is kept.
-    pub(crate) fn place(&self, id: BlobId) -> Place {
-        self.contents.place(id)
+    /// See [`Contents::places`].
+    pub(crate) fn places(&self, ids: &[BlobId]) -> Vec<usize> {
+        self.contents.places(ids)
+    }
+
+    /// Contents, each with what it is wanted for, in the order in which they are read fastest.
+    pub(crate) fn in_order<For: Ord>(&self, wanted: Vec<(BlobId, For)>) -> Vec<(BlobId, For)> {
+        let ids: Vec<BlobId> = wanted.iter().map(|(id, _)| *id).collect();
+        let mut ordered: Vec<(usize, (BlobId, For))> = self.places(&ids).into_iter().zip(wanted).collect();
+        ordered.sort_unstable();
+        ordered.into_iter().map(|(_, wanted)| wanted).collect()
     }
 
     /// Some content, whatever the path.
@@ -225,9 +210,25 @@ impl<'a> Files<'a> {
     }
 }
 
+impl Listing {
+    /// See [`Files::apart`].
+    pub(crate) fn apart<'l>(&'l self, other: &'l Self) -> Apart<'l> {
+        let (mut ours, mut others) = (self.0.iter().peekable(), other.0.iter().peekable());
+        let mut apart = Apart::new();
+        while let Some(path) = ours.peek().into_iter().chain(others.peek()).map(|(path, _)| &**path).min() {
+            let here = |(known, _): &&(Arc<str>, Entry)| **known == *path;
+            let sides = [ours.next_if(here), others.next_if(here)].map(|side| side.map(|(_, entry)| *entry));
+            if sides[0] != sides[1] {
+                apart.insert(path, sides);
+            }
+        }
+        apart
+    }
+}
+
 impl fmt::Debug for Files<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_map().entries(self.entries.iter().map(|(path, entry)| (path, entry))).finish()
+        formatter.debug_map().entries(self.entries.0.iter().map(|(path, entry)| (path, entry))).finish()
     }
 }
 
@@ -283,8 +284,8 @@ pub(crate) mod tests {
             self.contents.get(&id).cloned().ok_or_else(|| "not in the clone".to_owned())
         }
 
-        fn place(&self, _id: BlobId) -> Place {
-            Place::default()
+        fn places(&self, ids: &[BlobId]) -> Vec<usize> {
+            vec![0; ids.len()]
         }
     }
 

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::files::{Entry, Files};
-use crate::imports::{Resolution, Resolved, Resolver, Scanned, TypeScript, resolve_all};
+use crate::imports::{Resolution, Resolved, Resolver, Scanned, TypeScript, in_parallel, resolve_all};
 use crate::workspace::{ProjectId, Role, Selection, Workspace};
 
 /// What the projects depend on.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Graph {
     /// By project.
     nodes: Vec<Node>,
+    /// The packages that some source imports, wherever it is.
+    pub(crate) imported: BTreeSet<String>,
 }
 
 /// What one project depends on by itself.
@@ -54,11 +56,12 @@ impl Graph {
         let reads = workspace.reads(None, task);
         let roles = [Role::Own, Role::Dependency(reads)];
         let select = |place| roles.map(|role| workspace.selection(ProjectId(place), role, task));
+        let built = in_parallel(workspace.projects.len(), || (), |(), portion| portion.map(select).collect());
         let resolver = Resolver::new(files, typescript, workspace.packages());
         let resolved = resolve_all(&resolver, sources, scanned);
         let mut reading = Reading {
             workspace,
-            built: (0..workspace.projects.len()).map(select).collect(),
+            built,
             nodes: vec![Node::default(); workspace.projects.len()],
             loose: BTreeMap::new(),
         };
@@ -69,7 +72,13 @@ impl Graph {
         reading.follow_loose_files();
         reading.add_declared(task);
         reading.add_references(typescript);
-        Self { nodes: reading.nodes }
+        let imported = reading.nodes.iter().flat_map(|node| &node.externals).cloned().collect();
+        Self { nodes: reading.nodes, imported }
+    }
+
+    /// Whether a project is known to depend on another one, or is the other one.
+    pub(crate) fn declares(&self, from: ProjectId, to: ProjectId) -> bool {
+        from == to || self.node(from).is_some_and(|node| node.links.get(&to).is_some_and(|link| link.is_declared))
     }
 
     /// Adds what something else than a manifest declares.

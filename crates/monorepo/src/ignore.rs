@@ -6,7 +6,7 @@
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::files::Files;
+use crate::files::{Files, Kind};
 use crate::problem::Problem;
 
 /// The rules of one `.dockerignore`.
@@ -29,17 +29,26 @@ struct Rule {
 type Decided = usize;
 
 impl Ignore {
-    /// The rules that hold for a build: the Dockerfile's own (`<Dockerfile>.dockerignore`) if there are some, else those of its
-    /// context. Without either, nothing is left out. All paths are relative to the repository's root.
+    /// The rules that hold for a build, see [`Self::file_for`]. Without any, nothing is left out.
     pub fn of(files: &Files<'_>, context: &str, dockerfile: &str) -> Result<Self, Problem> {
+        Self::file_for(files, context, dockerfile).map_or_else(|| Ok(Self::default()), |file| Self::open(files, &file))
+    }
+
+    /// The file with the rules that hold for a build: the Dockerfile's own (`<Dockerfile>.dockerignore`) if it is there, else that of
+    /// its context. All paths are relative to the repository's root.
+    pub fn file_for(files: &Files<'_>, context: &str, dockerfile: &str) -> Option<String> {
         let context = crate::dockerfile::normal(context);
         let shared = if context.is_empty() { ".dockerignore".to_owned() } else { format!("{context}/.dockerignore") };
-        for file in [format!("{}.dockerignore", crate::dockerfile::normal(dockerfile)), shared] {
-            if let Some(text) = files.text(&file)? {
-                return Ok(Self { file: Some(file.clone()), ..Self::parse(&text, &file)? });
-            }
-        }
-        Ok(Self::default())
+        let own = format!("{}.dockerignore", crate::dockerfile::normal(dockerfile));
+        let is_file =
+            |path: &String| files.get(path).is_some_and(|entry| matches!(entry.kind, Kind::File | Kind::Executable));
+        [own, shared].into_iter().find(is_file)
+    }
+
+    /// Reads the rules of a file of the commit.
+    pub fn open(files: &Files<'_>, file: &str) -> Result<Self, Problem> {
+        let text = files.text(file)?.unwrap_or_default();
+        Ok(Self { file: Some(file.to_owned()), ..Self::parse(&text, file)? })
     }
 
     /// Reads the rules; `file` is what they are called in messages.

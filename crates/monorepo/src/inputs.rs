@@ -109,8 +109,8 @@ impl Items<'_> {
             hasher.field(entry.id.0);
         }
         for Setting { file, part, digest } in &self.settings {
-            hasher.field(file);
-            hasher.field(part);
+            hasher.field(file.as_bytes());
+            hasher.field(part.as_bytes());
             hasher.field(digest);
         }
         self.packages.iter().for_each(|packages| hasher.field(packages.digest));

@@ -1,10 +1,12 @@
 //! What the files of a commit say together: its projects, what they import, what is installed for them. Two commits that differ
 //! in nothing that was read for it share it: most changes cost what differs, not what there is.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
-use crate::files::{BlobId, Contents, Entry, Files, Kind, Listing, Place};
+use crate::files::{BlobId, Contents, Entry, Files, Kind, Listing};
 use crate::graph::Graph;
 use crate::imports::{self, TypeScript, in_parallel, is_source, scan_all};
 use crate::lockfile::{self, Importer, Lock, Resolution};
@@ -15,15 +17,24 @@ use crate::workspace::{Language, Project, ProjectId, Requirement, Workspace};
 /// What the files of a commit say together.
 #[derive(Debug)]
 pub struct Shape {
-    pub(crate) workspace: Workspace,
-    pub(crate) graph: Graph,
-    pub(crate) typescript: TypeScript,
-    /// By path. One that cannot be read counts by its bytes.
-    locks: BTreeMap<String, Arc<Result<Lock, Problem>>>,
-    /// The packages that some source imports, wherever it is.
-    imported: BTreeSet<String>,
+    pub(crate) workspace: Arc<Workspace>,
+    pub(crate) typescript: Arc<TypeScript>,
+    /// What manifests and sources say, and what lockfiles say beside it.
+    pub(crate) graph: Arc<Graph>,
+    without_locks: WithoutLocks,
+    locks: Locks,
     problems: Vec<Problem>,
 }
+
+/// What is the same whatever the lockfiles say.
+#[derive(Clone, Debug)]
+struct WithoutLocks {
+    graph: Arc<Graph>,
+    problems: Arc<Vec<Problem>>,
+}
+
+/// Lockfiles, by path. One that cannot be read counts by its bytes.
+type Locks = BTreeMap<String, Arc<Result<Lock, Problem>>>;
 
 /// What was understood before: the commits that are compared share most of their files.
 #[derive(Debug, Default)]
@@ -31,7 +42,6 @@ pub struct Cache {
     imports: imports::Cache,
     /// Lockfiles, by path and content.
     locks: BTreeMap<(String, BlobId), Arc<Result<Lock, Problem>>>,
-    manifests: HashMap<BlobId, Vec<u8>>,
     first: Option<Known>,
 }
 
@@ -40,7 +50,7 @@ pub struct Cache {
 struct Known {
     listing: Listing,
     task: String,
-    /// What was read of it to understand it, beside its sources.
+    /// What was read of it to understand it, beside its sources and its lockfiles.
     read: HashSet<BlobId>,
     shape: Arc<Shape>,
 }
@@ -48,59 +58,91 @@ struct Known {
 impl Cache {
     /// What the files of a commit say together.
     pub(crate) fn shape(&mut self, files: &Files<'_>, task: &str) -> Arc<Shape> {
-        if let Some(known) = &self.first
-            && known.is_of(files, task, &mut self.imports)
-        {
-            return Arc::clone(&known.shape);
+        if let Some(known) = self.first.take() {
+            let shape = match known.has_in_common(files, task, &mut self.imports) {
+                Common::Everything => Some(Arc::clone(&known.shape)),
+                Common::AllButLockfiles => Some(Arc::new(known.shape.with_locks(self.locks(files)))),
+                Common::Nothing => None,
+            };
+            self.first = Some(known);
+            return shape.unwrap_or_else(|| Arc::new(self.read(files, task).0));
         }
-        self.read_manifests(files);
-        let noted = Noted { files, manifests: std::mem::take(&mut self.manifests), read: Mutex::default() };
-        let shape = Arc::new(Shape::read(&files.with_contents(&noted), files, task, self));
-        let Noted { manifests, read, .. } = noted;
-        self.manifests = manifests;
-        let read = read.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let known = || Known { listing: files.listing(), task: task.to_owned(), read, shape: Arc::clone(&shape) };
-        self.first.get_or_insert_with(known);
+        let (shape, read) = self.read(files, task);
+        let shape = Arc::new(shape);
+        let known = Known { listing: files.listing().clone(), task: task.to_owned(), read, shape: Arc::clone(&shape) };
+        self.first = Some(known);
         shape
     }
 
-    /// Reads the manifests that were not read before, all at once: one after another, each would be put together anew from what it
-    /// differs from. What cannot be read is told where it is needed.
-    fn read_manifests(&mut self, files: &Files<'_>) {
-        let is_file = |entry: Entry| matches!(entry.kind, Kind::File | Kind::Executable);
-        let ids = files.iter().filter(|(path, entry)| is_manifest(path) && is_file(*entry)).map(|(_, entry)| entry.id);
-        let mut unread: Vec<BlobId> = ids.filter(|id| !self.manifests.contains_key(id)).collect();
-        unread.sort_by_cached_key(|id| (files.place(*id), *id));
-        unread.dedup();
-        let read = in_parallel(
-            unread.len(),
-            || (),
-            |(), portion| unread[portion].iter().map(|id| Some((*id, files.read(*id).ok()?))).collect(),
-        );
-        self.manifests.extend(read.into_iter().flatten());
+    /// Understands a commit, and tells what was read for it beside its sources and its lockfiles. The sources are read while the rest
+    /// is: nothing of the one is needed for the other.
+    fn read(&mut self, files: &Files<'_>, task: &str) -> (Shape, HashSet<BlobId>) {
+        let sources: Vec<(&str, Entry)> = files.iter().filter(|(path, _)| is_source(path)).collect();
+        let noted = Noted { files, manifests: manifests(files), read: Mutex::default() };
+        let noting = files.with_contents(&noted);
+        let mut imports = std::mem::take(&mut self.imports);
+        let (locks, workspace, (typescript, mut problems), scanned) = thread::scope(|scope| {
+            let scanned = scope.spawn(|| scan_all(files, &sources, &mut imports));
+            // One after another: what the first needs most memory for is then free for the next.
+            let locks = self.locks(files);
+            let workspace = Workspace::read(&noting);
+            let typescript = TypeScript::read(&noting, workspace.packages());
+            (locks, workspace, typescript, scanned.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        self.imports = imports;
+        let graph = Arc::new(Graph::read(&noting, &workspace, &typescript, task, &sources, &scanned));
+        problems.extend(workspace.problems.iter().cloned().chain(scanned.problems));
+        let without_locks = WithoutLocks { graph, problems: Arc::new(problems) };
+        let shape = Shape::new(Arc::new(workspace), Arc::new(typescript), without_locks, locks);
+        (shape, noted.read.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn lock(&mut self, files: &Files<'_>, path: &str) -> Arc<Result<Lock, Problem>> {
-        let open = || Arc::new(lockfile::open(files, path));
-        match files.get(path) {
-            Some(entry) => Arc::clone(self.locks.entry((path.to_owned(), entry.id)).or_insert_with(open)),
-            None => open(),
+    /// The lockfiles of a commit.
+    fn locks(&mut self, files: &Files<'_>) -> Locks {
+        let mut locks = Locks::new();
+        for path in lockfile::known(files) {
+            let open = || Arc::new(lockfile::open(files, &path));
+            let lock = match files.get(&path) {
+                Some(entry) => Arc::clone(self.locks.entry((path.clone(), entry.id)).or_insert_with(open)),
+                None => open(),
+            };
+            locks.insert(path, lock);
         }
+        locks
     }
 }
 
+/// What the files of two commits say alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Common {
+    Everything,
+    AllButLockfiles,
+    Nothing,
+}
+
 impl Known {
-    /// Whether other files say together what these do: they are at the same places, what differs was not read, and sources that
-    /// differ import the same.
-    fn is_of(&self, files: &Files<'_>, task: &str, imports: &mut imports::Cache) -> bool {
-        let Some(differing) = files.differing(&self.listing).filter(|_| self.task == task) else { return false };
-        if differing.iter().any(|(_, known, _)| self.read.contains(&known.id)) {
-            return false;
+    /// What other files say as these do. They say the same together if they are at the same places, what differs was not read, and
+    /// sources that differ import the same.
+    fn has_in_common(&self, files: &Files<'_>, task: &str, imports: &mut imports::Cache) -> Common {
+        if self.task != task {
+            return Common::Nothing;
         }
-        let sources = || differing.iter().filter(|(path, ..)| is_source(path));
-        let before: Vec<(&str, Entry)> = sources().map(|(path, known, _)| (*path, *known)).collect();
-        let after: Vec<(&str, Entry)> = sources().map(|(path, _, entry)| (*path, *entry)).collect();
-        scan_all(files, &before, imports) == scan_all(files, &after, imports)
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        let mut common = Common::Everything;
+        for (path, sides) in self.listing.apart(files.listing()) {
+            let [Some(known), Some(entry)] = sides else { return Common::Nothing };
+            if known.kind != entry.kind || self.read.contains(&known.id) {
+                return Common::Nothing;
+            }
+            if is_source(path) {
+                before.push((path, known));
+                after.push((path, entry));
+            }
+            if self.shape.is_lockfile(path) {
+                common = Common::AllButLockfiles;
+            }
+        }
+        if scan_all(files, &before, imports) == scan_all(files, &after, imports) { common } else { Common::Nothing }
     }
 }
 
@@ -111,38 +153,58 @@ struct Noted<'a> {
     read: Mutex<HashSet<BlobId>>,
 }
 
+/// The contents of the manifests, read all at once: one after another, each would be put together anew from what it differs from.
+/// What cannot be read is told where it is needed.
+fn manifests(files: &Files<'_>) -> HashMap<BlobId, Vec<u8>> {
+    let is_file = |entry: Entry| matches!(entry.kind, Kind::File | Kind::Executable);
+    let manifests = files.iter().filter(|(path, entry)| is_manifest(path) && is_file(*entry));
+    let mut manifests = files.in_order(manifests.map(|(_, entry)| (entry.id, ())).collect());
+    manifests.dedup();
+    let read = |portion: &[(BlobId, ())]| portion.iter().map(|(id, ())| Some((*id, files.read(*id).ok()?))).collect();
+    let read = in_parallel(manifests.len(), || (), |(), portion| read(&manifests[portion]));
+    read.into_iter().flatten().collect()
+}
+
 impl Contents for Noted<'_> {
     fn read(&self, id: BlobId) -> Result<Vec<u8>, String> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         self.manifests.get(&id).cloned().map_or_else(|| self.files.read(id), Ok)
     }
 
-    fn place(&self, id: BlobId) -> Place {
-        self.files.place(id)
+    fn places(&self, ids: &[BlobId]) -> Vec<usize> {
+        self.files.places(ids)
     }
 }
 
 impl Shape {
-    /// Reads it: the sources from `sources`, all else from `files`, which are the same.
-    fn read(files: &Files<'_>, sources: &Files<'_>, task: &str, cache: &mut Cache) -> Self {
-        let workspace = Workspace::read(files);
-        let (typescript, mut problems) = TypeScript::read(files, workspace.packages());
-        let paths: Vec<(&str, Entry)> = sources.iter().filter(|(path, _)| is_source(path)).collect();
-        let scanned = scan_all(sources, &paths, &mut cache.imports);
-        let graph = Graph::read(files, &workspace, &typescript, task, &paths, &scanned);
-        let mut locks = BTreeMap::new();
-        for path in lockfile::known(files) {
-            let lock = cache.lock(files, &path);
-            problems.extend(lock.as_ref().as_ref().err().cloned());
-            locks.insert(path, lock);
-        }
-        problems.extend(workspace.problems.iter().cloned().chain(scanned.problems));
+    fn new(workspace: Arc<Workspace>, typescript: Arc<TypeScript>, without_locks: WithoutLocks, locks: Locks) -> Self {
+        let WithoutLocks { graph, problems } = without_locks.clone();
+        let unread = locks.values().filter_map(|lock| lock.as_ref().as_ref().err());
+        let mut problems: Vec<Problem> = problems.iter().chain(unread).cloned().collect();
         problems.sort();
-        let nodes = (0..workspace.projects.len()).filter_map(|place| graph.node(ProjectId(place)));
-        let imported = nodes.flat_map(|node| node.externals.iter().cloned()).collect();
-        let mut shape = Self { workspace, graph, typescript, locks, imported, problems };
+        let mut shape = Self { workspace, typescript, graph, without_locks, locks, problems };
         shape.link_locked();
         shape
+    }
+
+    /// The same with other lockfiles.
+    fn with_locks(&self, locks: Locks) -> Self {
+        Self::new(Arc::clone(&self.workspace), Arc::clone(&self.typescript), self.without_locks.clone(), locks)
+    }
+
+    /// What it has in common with the shape of another commit.
+    pub(crate) fn common(self: &Arc<Self>, other: &Arc<Self>) -> Common {
+        // One that can be read counts otherwise than one that cannot.
+        let is_read = |(path, lock): (&String, &Arc<Result<_, _>>)| {
+            self.locks.get(path).is_some_and(|own| own.is_ok() == lock.is_ok())
+        };
+        if Arc::ptr_eq(self, other) {
+            Common::Everything
+        } else if Arc::ptr_eq(&self.workspace, &other.workspace) && other.locks.iter().all(is_read) {
+            Common::AllButLockfiles
+        } else {
+            Common::Nothing
+        }
     }
 
     /// Links projects that a lockfile knows each other to be, and no manifest does: one that cannot be read tells no name.
@@ -159,7 +221,11 @@ impl Shape {
                 }
             }
         }
-        links.into_iter().for_each(|(from, to)| self.graph.declare(from, to));
+        links.retain(|(from, to)| !self.graph.declares(*from, *to));
+        if !links.is_empty() {
+            let graph = Arc::make_mut(&mut self.graph);
+            links.into_iter().for_each(|(from, to)| graph.declare(from, to));
+        }
     }
 
     /// What is wrong with files of the commit, and stops nothing.
@@ -202,7 +268,7 @@ impl Shape {
             let names = [requirement.name.as_str(), &subject(&requirement.name)];
             let is_own = known.requires.iter().any(|own| own.name == requirement.name);
             let is_used = node.is_some_and(|node| names.iter().any(|name| node.externals.contains(*name)));
-            let is_tool = !names.iter().any(|name| self.imported.contains(*name));
+            let is_tool = !names.iter().any(|name| self.graph.imported.contains(*name));
             if !is_own && (is_used || is_tool) {
                 requirements.push((importer, requirement));
             }

@@ -1,16 +1,17 @@
 //! One commit, understood: its projects, and all that each of them is made of.
 
 use std::collections::BTreeSet;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use crate::digest::Digest;
-use crate::files::Files;
+use crate::files::{Apart, Files};
+use crate::imports::in_parallel;
 use crate::inputs::{Items, Packages};
 use crate::lockfile::{PackageId, Resolution};
 use crate::setting::Setting;
 pub use crate::shape::Cache;
-use crate::shape::{Shape, folder, is_manifest};
+use crate::shape::{Common, Shape, folder, is_manifest};
 use crate::view::{join, within};
 use crate::workspace::{Language, Project, ProjectId, Role, Workspace};
 
@@ -54,9 +55,19 @@ impl<'a> Snapshot<'a> {
         Self { files, task: task.to_owned(), shape }
     }
 
-    /// Whether both commits say the same but for the bytes of files that say nothing.
-    pub(crate) fn is_shaped_as(&self, other: &Snapshot<'_>) -> bool {
-        Arc::ptr_eq(&self.shape, &other.shape)
+    /// What both commits say alike.
+    pub(crate) fn common(&self, other: &Snapshot<'_>) -> Common {
+        self.shape.common(&other.shape)
+    }
+
+    /// The projects for which something else is installed than in another commit, which has all but lockfiles in common.
+    pub(crate) fn installed_otherwise(&self, other: &Snapshot<'_>) -> BTreeSet<ProjectId> {
+        if self.common(other) == Common::Everything {
+            return BTreeSet::new();
+        }
+        let differs = |project: &ProjectId| self.installed(*project) != other.installed(*project);
+        let projects = |portion: Range<usize>| portion.map(ProjectId).filter(differs).collect();
+        in_parallel(self.workspace.projects.len(), || (), |(), portion| projects(portion)).into_iter().collect()
     }
 
     /// The commit's files.
@@ -93,9 +104,10 @@ impl<'a> Snapshot<'a> {
     pub fn affected_since(&self, base: &Snapshot<'_>) -> Vec<Affected> {
         let apart = self.files.apart(&base.files);
         let mut affected = self.changed_inside(base, &apart);
+        let is_other = self.changed_outside(base, &apart);
         for (place, project) in self.workspace.projects.iter().enumerate() {
             let before = base.workspace.named(&project.name).filter(|_| !affected.contains(project.name.as_str()));
-            if before.is_some_and(|before| self.is_changed_outside(ProjectId(place), base, before, &apart)) {
+            if before.is_some_and(|before| is_other(ProjectId(place), before)) {
                 affected.insert(&project.name);
             }
         }
@@ -108,12 +120,12 @@ impl<'a> Snapshot<'a> {
     }
 
     /// The projects that are new, and those of which a file of their own differs: tests and documents included.
-    fn changed_inside<'n>(&'n self, base: &'n Snapshot<'_>, apart: &BTreeSet<&str>) -> BTreeSet<&'n str> {
+    fn changed_inside<'n>(&'n self, base: &'n Snapshot<'_>, apart: &Apart<'_>) -> BTreeSet<&'n str> {
         let new = self.workspace.projects.iter().map(|project| project.name.as_str());
         let mut changed: BTreeSet<&str> = new.filter(|name| base.workspace.named(name).is_none()).collect();
         for (side, other) in [(self, base), (base, self)] {
             let owner = |path: &str| side.workspace.owner(path).map(|project| side.name(project));
-            changed.extend(apart.iter().filter(|path| !side.is_lockfile(path)).filter_map(|path| owner(path)));
+            changed.extend(apart.keys().filter(|path| !side.is_lockfile(path)).filter_map(|path| owner(path)));
             // The files of a folder that is a project on one side alone are another project's on the other.
             let roots = other.workspace.projects.iter().map(|project| project.root.as_str());
             let roots = roots.filter(|root| side.workspace.at(root).is_none());
@@ -122,22 +134,26 @@ impl<'a> Snapshot<'a> {
         changed
     }
 
-    /// Whether something differs that reaches a project from outside.
-    fn is_changed_outside(
-        &self,
-        project: ProjectId,
-        base: &Snapshot<'_>,
-        before: ProjectId,
-        apart: &BTreeSet<&str>,
-    ) -> bool {
-        if !self.is_shaped_as(base) || apart.iter().any(|path| self.is_patch(path)) {
-            return self.configured(project, Role::Own).settled() != base.configured(before, Role::Own).settled();
+    /// Tells whether something differs that reaches a project from outside.
+    fn changed_outside<'n>(
+        &'n self,
+        base: &'n Snapshot<'_>,
+        apart: &'n Apart<'_>,
+    ) -> Box<dyn Fn(ProjectId, ProjectId) -> bool + 'n> {
+        if self.common(base) == Common::Nothing || apart.keys().any(|path| self.is_patch(path)) {
+            return Box::new(|project, before| {
+                self.configured(project, Role::Own).settled() != base.configured(before, Role::Own).settled()
+            });
         }
         // The two differ in contents alone, and in none that says what a project is.
-        let shared = self.workspace.shared(&self.files, project, Role::Own, &self.task);
-        let imported = self.graph.node(project).into_iter().flat_map(|node| &node.outside);
-        let mut paths = shared.iter().map(|shared| &shared.path).chain(imported);
-        paths.any(|path| apart.contains(path.as_str()))
+        let installed = self.installed_otherwise(base);
+        Box::new(move |project, _| {
+            let shared = self.workspace.shared(&self.files, project, Role::Own, &self.task);
+            let imported = self.graph.node(project).into_iter().flat_map(|node| &node.outside);
+            let shared = shared.iter().map(|shared| &shared.path).filter(|path| !self.is_readable_lockfile(path));
+            let mut paths = shared.chain(imported);
+            installed.contains(&project) || paths.any(|path| apart.contains_key(path.as_str()))
+        })
     }
 
     /// All projects.
@@ -160,16 +176,13 @@ impl<'a> Snapshot<'a> {
     /// What reaches a project beside its own files: settings, whole files of the root, and what is installed for it.
     pub(crate) fn configured(&self, project: ProjectId, role: Role) -> Items<'_> {
         let Some(known) = self.project(project) else { return Items::default() };
-        let mut items = Items::default();
-        for language in &known.languages {
-            self.install(project, *language, &mut items);
-        }
+        let mut items = self.installed(project);
         let is_resolved = |setting: &Setting| {
             let key = setting.part.trim_start_matches("pnpm.").split('[').next().unwrap_or_default();
             RESOLVED.contains(&key) && !items.packages.is_empty()
         };
         let settings = self.workspace.settings(project, &self.task);
-        items.settings.extend(settings.iter().filter(|setting| !is_resolved(setting)).cloned().collect::<Vec<_>>());
+        items.settings.extend(settings.iter().filter(|setting| !is_resolved(setting)).cloned());
         let shared = self.workspace.shared(&self.files, project, role, &self.task);
         // A lockfile counts by what of it is installed for this project, whoever lists it.
         let shared = shared.iter().map(|shared| shared.path.as_str()).filter(|path| !self.is_readable_lockfile(path));
@@ -182,6 +195,15 @@ impl<'a> Snapshot<'a> {
             let selection = self.workspace.selection(project, role, &self.task);
             let counts = |path: &str| within(path, &known.root).is_some_and(|path| selection.has(path));
             items.settings.extend(self.typescript.settings(&known.root, counts));
+        }
+        items
+    }
+
+    /// What is installed for a project.
+    fn installed(&self, project: ProjectId) -> Items<'_> {
+        let mut items = Items::default();
+        for language in self.project(project).into_iter().flat_map(|project| &project.languages) {
+            self.install(project, *language, &mut items);
         }
         items
     }
@@ -199,8 +221,8 @@ impl<'a> Snapshot<'a> {
                 let resolution = lock.resolve(importer, name, range);
                 roots.extend(resolution.packages());
                 if resolution == Resolution::Missing {
-                    let part = format!("{name}, which is not in it");
-                    items.settings.push(Setting { file: path.to_owned(), part, digest: Digest::of([range]) });
+                    let part = format!("{name}, which is not in it").into();
+                    items.settings.push(Setting { file: path.into(), part, digest: Digest::of([range]) });
                 }
             }
             roots.sort_unstable();

@@ -1,9 +1,11 @@
 //! What a service's Dockerfile reads, as far as the commit has it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::dockerfile::{self, Matched, Origin, Recipe, Source};
+use crate::files::Files;
 use crate::ignore::Ignore;
 use crate::imports::is_source;
 use crate::inputs::Items;
@@ -26,21 +28,38 @@ pub(crate) struct View<'s> {
     pub(crate) broad: Vec<String>,
     /// Whether all that is copied of the service's own project is in the commit, so that what is not copied does not count.
     pub(crate) is_complete: bool,
-    pub(crate) ignore: Ignore,
+    pub(crate) ignore: Arc<Ignore>,
     /// The images that it is made from.
     pub(crate) images: Vec<String>,
     pub(crate) remarks: Vec<String>,
     pub(crate) problems: Vec<Problem>,
 }
 
+/// The `.dockerignore` files of services, by path: most services share one, which is read once.
+pub(crate) type Ignores = BTreeMap<String, Result<Arc<Ignore>, Problem>>;
+
+/// Reads what leaves files out of the images of some services.
+pub(crate) fn ignores(files: &Files<'_>, services: &[Service]) -> Ignores {
+    let found = services.iter().filter_map(|service| Ignore::file_for(files, &service.context, &service.dockerfile));
+    let found: BTreeSet<String> = found.collect();
+    found.into_iter().map(|file| (file.clone(), Ignore::open(files, &file).map(Arc::new))).collect()
+}
+
 impl<'s> View<'s> {
-    /// Reads what the Dockerfile of a service reads. `own` is the service's project.
-    pub(crate) fn read(snapshot: &'s Snapshot<'_>, service: &'s Service, own: Option<ProjectId>) -> Self {
+    /// Reads what the Dockerfile of a service reads. `own` is the service's project; `ignores` has all that leave files out.
+    pub(crate) fn read(
+        snapshot: &'s Snapshot<'_>,
+        service: &'s Service,
+        own: Option<ProjectId>,
+        ignores: &Ignores,
+    ) -> Self {
         let mut view = Self::default();
         view.build.files.extend(snapshot.files.find(&service.dockerfile));
-        match Ignore::of(&snapshot.files, &service.context, &service.dockerfile) {
-            Ok(ignore) => view.ignore = ignore,
-            Err(problem) => view.problems.push(problem),
+        let ignore = Ignore::file_for(&snapshot.files, &service.context, &service.dockerfile);
+        match ignore.and_then(|file| ignores.get(&file)) {
+            Some(Ok(ignore)) => view.ignore = Arc::clone(ignore),
+            Some(Err(problem)) => view.problems.push(problem.clone()),
+            None => {}
         }
         let recipe = snapshot.files.text(&service.dockerfile).and_then(|text| {
             let contexts = service.contexts.keys().cloned().collect();
@@ -101,9 +120,10 @@ impl<'s> Reading<'s, '_> {
     /// How the image is built: what the delivery file says of it.
     fn settings(&mut self, recipe: &Recipe) {
         let service = self.service;
+        let file: Arc<str> = service.file.as_str().into();
         let mut say = |part: String, value: &str| {
-            let part = format!("services.{}.{part}", service.key);
-            self.view.build.settings.push(Setting { file: service.file.clone(), part, digest: Digest::of([value]) });
+            let part = format!("services.{}.{part}", service.key).into();
+            self.view.build.settings.push(Setting { file: Arc::clone(&file), part, digest: Digest::of([value]) });
         };
         say("repository".to_owned(), &service.repository);
         service.target.iter().for_each(|target| say("build.target".to_owned(), target));
@@ -215,8 +235,8 @@ impl<'s> Reading<'s, '_> {
                 self.view.copied.files.push((path, entry));
             }
             if let Some(digest) = scripts.get(mention.as_str()) {
-                let part = format!("scripts.{mention}");
-                self.view.build.settings.push(Setting { file: "package.json".to_owned(), part, digest: *digest });
+                let part = format!("scripts.{mention}").into();
+                self.view.build.settings.push(Setting { file: "package.json".into(), part, digest: *digest });
             }
         }
     }

@@ -4,6 +4,7 @@
 mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
 
 use common::delivery::Delivery;
 use common::edges::Edges;
@@ -106,6 +107,10 @@ impl Facts {
         };
         let bases = facts.bases(config, edges, &git).await?;
         facts.compare(config, &git, &commit, bases, &mut cache)?;
+        drop(commit);
+        drop(snapshot);
+        // Nobody waits until what was known of some ten thousand files is given back, piece by piece: 30 ms of 2,000 projects.
+        let _ = thread::Builder::new().spawn(move || drop(cache));
         facts.ask_registry(config, edges).await?;
         Ok(facts)
     }

@@ -1,28 +1,27 @@
 //! The contents of files: read when they are asked for, from as many threads as ask.
 
 use std::fmt;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use gix::ObjectId;
 use gix::odb::pack::cache::lru::MemoryCappedHashmap;
-use gix::odb::pack::index;
-use monorepo::files::{BlobId, Contents, LARGEST, Place};
+use monorepo::files::{BlobId, Contents, LARGEST};
 
-/// How many bytes each reader keeps: a pack tells most contents by what differs from another.
-const KEPT: usize = 2 * 1024 * 1024;
+use super::order;
+
+/// How many bytes each reader keeps: a pack tells most contents by what differs from another, mostly from the one before.
+const KEPT: usize = 512 * 1024;
 
 /// The contents of files.
 pub(super) struct Blobs {
     repository: gix::ThreadSafeRepository,
-    /// Tell where in its pack a content is.
-    indices: OnceLock<Vec<index::File>>,
     /// One repository may be read by one thread at a time: those that nobody reads now.
     idle: Mutex<Vec<gix::Repository>>,
 }
 
 impl Blobs {
     pub(super) fn of(repository: gix::ThreadSafeRepository) -> Self {
-        Self { repository, indices: OnceLock::new(), idle: Mutex::default() }
+        Self { repository, idle: Mutex::default() }
     }
 }
 
@@ -36,14 +35,8 @@ impl Contents for Blobs {
         content
     }
 
-    fn place(&self, id: BlobId) -> Place {
-        let id = ObjectId::from(id.0);
-        let indices = self.indices.get_or_init(|| indices(&self.repository));
-        let found = indices.iter().enumerate().find_map(|(file, index)| {
-            let offset = index.pack_offset_at_index(index.lookup(id)?);
-            Some(Place { file, offset })
-        });
-        found.unwrap_or(Place { file: indices.len(), offset: 0 })
+    fn places(&self, ids: &[BlobId]) -> Vec<usize> {
+        order::places(self.repository.objects_dir(), ids)
     }
 }
 
@@ -51,14 +44,6 @@ impl fmt::Debug for Blobs {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Blobs").field("repository", &self.repository).finish_non_exhaustive()
     }
-}
-
-/// The indices of all packs. One that cannot be read makes nothing wrong, but slower.
-fn indices(repository: &gix::ThreadSafeRepository) -> Vec<index::File> {
-    let packs = std::fs::read_dir(repository.objects_dir().join("pack")).into_iter().flatten().flatten();
-    let paths =
-        packs.map(|pack| pack.path()).filter(|path| path.extension().is_some_and(|extension| extension == "idx"));
-    paths.filter_map(|path| index::File::at(path, gix::hash::Kind::Sha1).ok()).collect()
 }
 
 /// Has a reader keep what it unpacked for as long as others are told by it: it would be unpacked anew for each of them.

@@ -3,6 +3,7 @@
 mod blobs;
 mod files;
 mod history;
+mod order;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -38,14 +39,12 @@ impl Git {
         let options = gix::open::Options::isolated()
             .with(gix::sec::Trust::Full)
             .config_overrides([format!("gitoxide.objects.allocLimit={ALLOCATED}")]);
-        let mut repository = gix::open_opts(workspace, options).map_err(|error| {
+        let repository = gix::open_opts(workspace, options).map_err(|error| {
             let why = if workspace.join(".git").exists() { format!(": {error}") } else { String::new() };
             Failure::input(format!("`{}` is not a git repository{why}", workspace.display()))
                 .hint("run actions/checkout before this step, into the workspace itself")
         })?;
         let blobs = Arc::new(Blobs::of(repository.clone().into_sync()));
-        // Enough for the trees of a large repository, which a comparison of two commits visits twice.
-        repository.object_cache_size_if_unset(16 * 1024 * 1024);
         Ok(Self { repository: keeping(repository), blobs })
     }
 

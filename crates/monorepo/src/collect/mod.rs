@@ -9,8 +9,9 @@ use crate::imports::in_parallel;
 use crate::inputs::{Inputs, Items, Keys, Part};
 use crate::problem::Problem;
 use crate::service::Service;
+use crate::shape::Common;
 use crate::snapshot::Snapshot;
-use crate::view::{View, within};
+use crate::view::{Ignores, View, ignores, within};
 use crate::workspace::{ProjectId, Role};
 
 /// What the images of some services are made of.
@@ -51,22 +52,24 @@ impl Snapshot<'_> {
         collected: &Collected<'s>,
     ) -> Collected<'s> {
         let apart = self.files.apart(&other.files);
-        if !self.is_shaped_as(other) || apart.iter().any(|path| path.ends_with(".dockerignore")) {
+        if self.common(other) == Common::Nothing || apart.keys().any(|path| path.ends_with(".dockerignore")) {
             return self.collect(services);
         }
+        let installed = self.installed_otherwise(other);
         let mut known = collected.known.clone();
         known.items.retain(|(project, ..), items| {
             let root = self.root(*project);
-            !apart.iter().any(|path| within(path, root).is_some() || items.has(path))
+            !installed.contains(project) && !apart.keys().any(|path| within(path, root).is_some() || items.has(path))
         });
         self.collect_with(services, known)
     }
 
     fn collect_with<'s>(&'s self, services: &'s [Service], known: Known<'s>) -> Collected<'s> {
+        let ignores = ignores(&self.files, services);
         let makings = in_parallel(
             services.len(),
             || (),
-            |(), portion| services[portion].iter().map(|service| Making::read(self, service)).collect(),
+            |(), portion| services[portion].iter().map(|service| Making::read(self, service, &ignores)).collect(),
         );
         let mut collected = Collected::default();
         for Making { service, view, .. } in &makings {
@@ -125,9 +128,9 @@ struct Making<'s> {
 }
 
 impl<'s> Making<'s> {
-    fn read(snapshot: &'s Snapshot<'_>, service: &'s Service) -> Self {
+    fn read(snapshot: &'s Snapshot<'_>, service: &'s Service, ignores: &Ignores) -> Self {
         let own = snapshot.project_of(service);
-        let view = View::read(snapshot, service, own);
+        let view = View::read(snapshot, service, own, ignores);
         let ignored = Digest::of([service.context.as_str(), view.ignore.file().unwrap_or_default()]);
         let role = Role::Dependency(snapshot.workspace.reads(own, &snapshot.task));
         let reach = own.map(|own| snapshot.graph.reach(own)).unwrap_or_default();
@@ -254,7 +257,10 @@ impl<'s> Collector<'s, '_> {
 /// The images that a Dockerfile names and that are another service's, with that service.
 fn bases(services: &[Service], service: &Service, view: &View<'_>) -> BTreeMap<String, String> {
     let others = || services.iter().filter(|other| other.key != service.key);
-    let owner = |image: &String| others().find(|other| is_of(image, &other.repository)).map(|other| other.key.clone());
+    let owner = |image: &String| {
+        let image = untagged(image);
+        others().find(|other| is_of(image, &other.repository)).map(|other| other.key.clone())
+    };
     view.images.iter().filter_map(|image| Some((image.clone(), owner(image)?))).collect()
 }
 
@@ -265,12 +271,16 @@ fn made_from(services: &[Service], service: &Service, bases: &BTreeMap<String, S
     named.chain(bases.values().map(String::as_str)).map(str::to_owned).collect()
 }
 
-/// Whether an image is that of a repository: `host/repository:tag@digest`, all but the repository optional.
-fn is_of(image: &str, repository: &str) -> bool {
+/// An image without its tag and digest: `host/repository:tag@digest`, all but the repository optional.
+fn untagged(image: &str) -> &str {
     let image = image.split_once('@').map_or(image, |(image, _)| image);
     let tag = image.rfind(':').filter(|colon| !image[*colon..].contains('/'));
-    let path = tag.map_or(image, |colon| &image[..colon]);
-    path == repository || path.strip_suffix(repository).is_some_and(|host| host.ends_with('/') && is_host(host))
+    tag.map_or(image, |colon| &image[..colon])
+}
+
+/// Whether an image, without its tag, is that of a repository.
+fn is_of(image: &str, repository: &str) -> bool {
+    image == repository || image.strip_suffix(repository).is_some_and(|host| host.ends_with('/') && is_host(host))
 }
 
 /// Whether what stands before a repository is a registry, `host/` or a variable that nobody knows (`*/`, or nothing), and not a

@@ -1,6 +1,6 @@
 //! Many sources at once: in parallel, and each content once, whatever its path and commit.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::num::NonZero;
 use std::ops::Range;
 use std::panic::resume_unwind;
@@ -52,18 +52,18 @@ impl Scanned {
 /// Scans files of the commit. What is no source imports nothing.
 pub fn scan_all(files: &Files<'_>, sources: &[(&str, Entry)], cache: &mut Cache) -> Scanned {
     let keys: Vec<Option<Key>> = sources.iter().map(|(path, entry)| key(path, *entry)).collect();
-    let mut asked = HashSet::new();
-    let mut unread: Vec<(Key, &str)> = Vec::new();
-    for (key, (path, _)) in keys.iter().zip(sources) {
-        unread.extend(key.filter(|key| !cache.scans.contains_key(key) && asked.insert(*key)).map(|key| (key, *path)));
-    }
-    // A content is mostly kept as what differs from one beside it, which was read just then.
-    unread.sort_by_cached_key(|((id, ..), _)| files.place(*id));
-    let scans = in_parallel(unread.len(), Arena::default, |arena, portion| {
-        unread[portion].iter().map(|((id, ..), path)| Arc::new(read(files, *id, path, arena))).collect()
-    });
-    cache.scans.extend(unread.iter().map(|(key, _)| *key).zip(scans));
+    let unread = keys.iter().zip(sources).filter_map(|(key, (path, _))| Some(((*key)?, *path)));
+    let unread = unread.filter(|(key, _)| !cache.scans.contains_key(key));
+    let mut unread =
+        files.in_order(unread.map(|((id, source, is_minified), path)| (id, (source, is_minified, path))).collect());
+    unread.dedup_by_key(|(id, (source, is_minified, _))| (*id, *source, *is_minified));
     let nothing = Arc::<Scan>::default();
+    let scans = in_parallel(unread.len(), Arena::default, |arena, portion| {
+        let kept = |scan: Scan| if scan == *nothing { Arc::clone(&nothing) } else { Arc::new(scan) };
+        unread[portion].iter().map(|(id, (.., path))| kept(read(files, *id, path, arena))).collect()
+    });
+    let keys_of = unread.iter().map(|(id, (source, is_minified, _))| (*id, *source, *is_minified));
+    cache.scans.extend(keys_of.zip(scans));
     let known = |key: &Option<Key>| key.and_then(|key| cache.scans.get(&key)).unwrap_or(&nothing).clone();
     let scans: Vec<Arc<Scan>> = keys.iter().map(known).collect();
     Scanned { problems: problems(sources, &scans), scans }
@@ -207,3 +207,6 @@ fn problems(sources: &[(&str, Entry)], scans: &[Arc<Scan>]) -> Vec<Problem> {
     }
     problems
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! How much of a source has to be parsed: most import at their top, and what comes after the last import tells nothing.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 /// How much of a source has to be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +34,14 @@ const WORDS: [Word; 4] = [
     Word { word: "Worker", is_clause: false, is_call: true },
 ];
 
+/// Finds each of the words: made once, as there are many sources.
+static FINDERS: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| WORDS.map(|word| Finder::new(word.word)));
+
 /// How much of a source has to be parsed.
 pub(super) fn of(text: &str) -> Head {
     let mut head = Head::Nothing;
-    for word in &WORDS {
-        for place in memmem::find_iter(text.as_bytes(), word.word) {
+    for (word, finder) in WORDS.iter().zip(FINDERS.iter()) {
+        for place in finder.find_iter(text.as_bytes()) {
             match word.ends(text, place) {
                 Head::Everything => return Head::Everything,
                 Head::Until(end) => {

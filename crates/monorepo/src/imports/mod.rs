@@ -52,7 +52,7 @@ pub struct Scan {
 type Found<'t> = (usize, Cow<'t, str>);
 
 /// What a file is read as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Source {
     Script(Language),
     Component,

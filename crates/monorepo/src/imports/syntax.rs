@@ -28,7 +28,7 @@ const DEEPEST: usize = 4000;
 const LONGEST: usize = 50_000;
 
 /// The dialect of a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Language {
     JavaScript,
     TypeScript,

@@ -2,7 +2,7 @@
 //! from files that are not its own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
@@ -35,11 +35,14 @@ pub struct Reference {
 /// One configuration file.
 #[derive(Debug, Default)]
 struct Config {
-    value: Value,
+    /// Most projects' files are the same: they share it.
+    value: Arc<Value>,
     /// The files that it extends; a later one wins over an earlier one.
     extends: Vec<String>,
     /// The digest of its bytes if it cannot be read.
     unread: Option<Digest>,
+    /// What others may take of it, by part; told when somebody does.
+    settings: OnceLock<HashMap<String, Setting>>,
 }
 
 /// What decides where the specifiers of a folder's files lead.
@@ -83,7 +86,8 @@ impl TypeScript {
     /// Reads all configuration of a commit. `packages` are the folders of the workspace's packages, by name: one of them may
     /// be what others extend.
     pub fn read(files: &Files<'_>, packages: &BTreeMap<String, String>) -> (Self, Vec<Problem>) {
-        let mut reader = Reader { files, packages, configs: BTreeMap::new(), problems: Vec::new() };
+        let mut reader =
+            Reader { files, packages, configs: BTreeMap::new(), known: HashMap::new(), problems: Vec::new() };
         let mut waiting: Vec<String> =
             files.iter().map(|(path, _)| path).filter(|path| is_config(path)).map(str::to_owned).collect();
         while let Some(path) = waiting.pop() {
@@ -118,7 +122,7 @@ impl TypeScript {
     pub fn paths_setting(&self, file: &str, entry: &str) -> Setting {
         let options = self.configs.get(file).and_then(|config| config.value.get("compilerOptions"));
         let value = options.and_then(|options| options.get("paths")?.get(entry)).unwrap_or(&Value::Null);
-        Setting { file: file.to_owned(), part: format!("paths[\"{entry}\"]"), digest: Digest::of_value(value) }
+        Setting::of(&file.into(), format!("paths[\"{entry}\"]"), value)
     }
 
     /// The projects outside of a folder that its configuration refers to: `tsc --build` builds them first.
@@ -173,24 +177,24 @@ impl TypeScript {
     fn outside(&self, path: &str, folder: &str) -> Vec<Setting> {
         let mut settings = Vec::new();
         let own = |file: &str| is_in(file, folder);
-        let said = |(key, (file, value)): (&&str, &(&str, &Value)), part: &str| Setting {
-            file: (*file).to_owned(),
-            part: format!("{part}{key}"),
-            digest: Digest::of_value(value),
+        let said = |(key, (file, _)): (&&str, &(&str, &Value)), part: &str| {
+            let config = self.configs.get(*file)?;
+            config.settings.get_or_init(|| config.read_settings(file)).get(&format!("{part}{key}")).cloned()
         };
         let options = self.effective(path, |value| value.get("compilerOptions"));
         let options = options.iter().filter(|(key, (file, _))| **key != "paths" && !own(file));
-        settings.extend(options.map(|entry| said(entry, "compilerOptions.")));
+        settings.extend(options.filter_map(|entry| said(entry, "compilerOptions.")));
         // Which files a configuration above compiles is its own matter.
         let is_own = own(path);
         let is_about_files = |key: &str| matches!(key, "files" | "include" | "exclude");
         let others = self.effective(path, Some);
         let others = others.iter().filter(|(key, (file, _))| !BESIDE.contains(key) && !own(file));
-        settings.extend(others.filter(|(key, _)| is_own || !is_about_files(key)).map(|entry| said(entry, "")));
+        let others = others.filter(|(key, _)| is_own || !is_about_files(key));
+        settings.extend(others.filter_map(|entry| said(entry, "")));
         let broken = self.chain(path).into_iter().filter(|file| !own(file));
         settings.extend(broken.filter_map(|file| {
             let digest = self.configs.get(file)?.unread?;
-            Some(Setting { file: file.to_owned(), part: String::new(), digest })
+            Some(Setting::whole(file, digest))
         }));
         settings
     }
@@ -275,6 +279,19 @@ impl TypeScript {
     }
 }
 
+impl Config {
+    /// What others may take of it: its options but for `paths`, and what stands beside them.
+    fn read_settings(&self, file: &str) -> HashMap<String, Setting> {
+        let file: Arc<str> = file.into();
+        let options = self.value.get("compilerOptions").and_then(Value::as_object).into_iter().flatten();
+        let options = options.filter(|(key, _)| *key != "paths");
+        let options = options.map(|(key, value)| (format!("compilerOptions.{key}"), value));
+        let others = self.value.as_object().into_iter().flatten().filter(|(key, _)| !BESIDE.contains(&key.as_str()));
+        let parts = options.chain(others.map(|(key, value)| (key.clone(), value)));
+        parts.map(|(part, value)| (part.clone(), Setting::of(&file, part, value))).collect()
+    }
+}
+
 /// A path in a file of a folder, relative to the root; `${configDir}` is the folder of the file that is built with.
 pub(super) fn absolute(folder: &str, path: &str, config_dir: &str) -> Option<String> {
     match path.strip_prefix("${configDir}") {
@@ -299,6 +316,8 @@ struct Reader<'r> {
     files: &'r Files<'r>,
     packages: &'r BTreeMap<String, String>,
     configs: BTreeMap<String, Config>,
+    /// What was read, by its text.
+    known: HashMap<String, Arc<Value>>,
     problems: Vec<Problem>,
 }
 
@@ -308,14 +327,17 @@ impl Reader<'_> {
             Ok(text) => text.unwrap_or_default(),
             Err(problem) => return self.unread(path, problem),
         };
-        let value: Value = match jsonc_parser::parse_to_serde_value(&text, &jsonc_parser::ParseOptions::default()) {
-            Ok(value) => value,
-            // The compiler takes an empty file as one that says nothing.
-            Err(_) if text.trim().is_empty() => Value::Null,
-            Err(error) => {
-                let problem = Problem::new(path, format!("not JSON: {}", error.kind())).at(error.line_display());
-                return self.unread(path, problem);
-            }
+        let value = match self.known.get(&text) {
+            Some(value) => Arc::clone(value),
+            None => match jsonc_parser::parse_to_serde_value(&text, &jsonc_parser::ParseOptions::default()) {
+                Ok(value) => Arc::clone(self.known.entry(text).or_insert(Arc::new(value))),
+                // The compiler takes an empty file as one that says nothing.
+                Err(_) if text.trim().is_empty() => Arc::default(),
+                Err(error) => {
+                    let problem = Problem::new(path, format!("not JSON: {}", error.kind())).at(error.line_display());
+                    return self.unread(path, problem);
+                }
+            },
         };
         let extends = match value.get("extends") {
             Some(Value::String(one)) => vec![one.as_str()],
@@ -323,7 +345,7 @@ impl Reader<'_> {
             _ => Vec::new(),
         };
         let extends = extends.into_iter().filter_map(|name| self.extended(path, name)).collect();
-        Config { value, extends, unread: None }
+        Config { value, extends, ..Config::default() }
     }
 
     fn unread(&mut self, path: &str, problem: Problem) -> Config {

@@ -60,13 +60,17 @@ enum Open<'a> {
 impl<'a> Tree<'a> {
     fn take(&mut self, event: Event<'a>, line: usize) -> Result<(), Wrong> {
         match event {
-            Event::Scalar(text, ..) => self.put(Node { line, value: Value::Text(text) }),
+            Event::Scalar(text, ..) => self.put(Node { line, value: Value::Text(fitted(text)) }),
             Event::SequenceStart(..) => self.enter(line, Open::List { line, items: Vec::new() }),
             Event::MappingStart(..) => self.enter(line, Open::Map { line, entries: Vec::new(), key: None }),
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open::List { line, items }) => self.put(Node { line, value: Value::List(items) }),
-                Some(Open::Map { line, entries, .. }) => {
+                Some(Open::List { line, mut items }) => {
+                    items.shrink_to_fit();
+                    self.put(Node { line, value: Value::List(items) })
+                }
+                Some(Open::Map { line, mut entries, .. }) => {
                     unique(&entries)?;
+                    entries.shrink_to_fit();
                     self.put(Node { line, value: Value::Map(entries) })
                 }
                 None => Err((line, "an end without a start".to_owned())),
@@ -94,6 +98,14 @@ impl<'a> Tree<'a> {
             },
         }
         Ok(())
+    }
+}
+
+/// A text without the room that the parser leaves in each: of a large lockfile that is half of the memory that it takes.
+fn fitted(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text),
+        Cow::Owned(text) => Cow::Owned(text.into_boxed_str().into_string()),
     }
 }
 

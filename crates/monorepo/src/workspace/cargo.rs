@@ -2,6 +2,7 @@
 //! (<https://doc.rust-lang.org/cargo/reference/workspaces.html>).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use globset::{GlobSet, GlobSetBuilder};
 use serde_json::Value;
@@ -9,7 +10,6 @@ use serde_json::Value;
 use super::manifests::{around, below, entries, join, resolve, texts};
 use super::patterns::glob;
 use super::{Language, Requirement};
-use crate::digest::Digest;
 use crate::problem::Problem;
 use crate::setting::Setting;
 
@@ -129,11 +129,11 @@ pub(crate) fn requirement(dependency: &Dependency) -> Requirement {
 
 /// The parts of a workspace's root that reach the crate with this manifest: how it is compiled, and what it inherits.
 pub(crate) fn settings(root: &str, workspace: &Value, manifest: &Value) -> BTreeSet<Setting> {
-    let file = join(root, "Cargo.toml");
+    let file: Arc<str> = join(root, "Cargo.toml").into();
     let mut settings = BTreeSet::new();
     let mut push = |part: String, value: Option<&Value>| {
         if let Some(value) = value {
-            settings.insert(Setting { file: file.clone(), part, digest: Digest::of_value(value) });
+            settings.insert(Setting::of(&file, part, value));
         }
     };
     for key in ["profile", "patch", "replace"] {
@@ -213,7 +213,8 @@ mod tests {
             "profile": { "release": { "lto": true } },
         });
         let manifest = json!({ "package": { "name": "a", "edition": { "workspace": true } }, "dependencies": { "serde": { "workspace": true } } });
-        let parts: Vec<String> = settings("", &root, &manifest).into_iter().map(|setting| setting.part).collect();
+        let parts: Vec<String> =
+            settings("", &root, &manifest).into_iter().map(|setting| setting.part.to_string()).collect();
         assert_eq!(
             parts,
             ["profile", "workspace.dependencies.serde", "workspace.package.edition", "workspace.resolver"]

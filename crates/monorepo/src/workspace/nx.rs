@@ -23,6 +23,9 @@ const IMAGE_TARGETS: [&str; 4] = ["container", "docker-build", "docker:build", "
 /// Fields of a target that change how it is run, and not what comes out.
 const HOW: [&str; 5] = ["cache", "parallelism", "continuous", "syncGenerators", "metadata"];
 
+/// Fields of a target that tell what it reads.
+pub(crate) const TELLING: [&str; 3] = ["executor", "inputs", "dependsOn"];
+
 /// An Nx workspace: a folder with an `nx.json`.
 #[derive(Debug)]
 pub(crate) struct Nx {
@@ -31,6 +34,16 @@ pub(crate) struct Nx {
     /// If it cannot be read, its bytes.
     pub(crate) broken: Option<Digest>,
     pub(crate) ignored: Option<Arc<Ignored>>,
+    parts: Parts,
+}
+
+/// The parts of an `nx.json` that may reach a project.
+#[derive(Debug, Default)]
+struct Parts {
+    named_inputs: BTreeMap<String, Setting>,
+    defaults: BTreeMap<String, Setting>,
+    /// What reaches every project.
+    global: Vec<Setting>,
 }
 
 /// What Nx knows of one project.
@@ -42,17 +55,20 @@ pub(crate) struct NxProject {
     pub(crate) root: String,
     pub(crate) tags: Vec<String>,
     pub(crate) named_inputs: Map<String, Value>,
-    /// By name; null for those that plugins make.
-    pub(crate) targets: BTreeMap<String, Value>,
+    /// By name, as far as they tell of inputs; null for those that plugins make.
+    pub(crate) targets: Arc<Targets>,
     /// Patterns, each with the file that has it.
     pub(crate) implicit: Vec<(String, String)>,
 }
+
+/// Targets by name.
+pub(crate) type Targets = BTreeMap<String, Value>;
 
 /// All projects of the workspace, to look up those that an input names.
 pub(crate) type Others<'a> = &'a dyn Fn() -> Vec<&'a NxProject>;
 
 /// What targets read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Inputs {
     /// Files of the project itself, by lists of patterns below its root, each enough; `None` is all of them.
     pub(crate) own: Option<Vec<Patterns>>,
@@ -93,7 +109,8 @@ impl Nx {
                 None
             }
         };
-        let nx = Self { folder: folder.to_owned(), json, broken, ignored };
+        let parts = Parts::of(&path.as_str().into(), &json);
+        let nx = Self { folder: folder.to_owned(), json, broken, ignored, parts };
         problems.extend(nx.complaints(&path));
         nx
     }
@@ -253,32 +270,29 @@ impl Nx {
 
     /// The parts of `nx.json` that reach who reads these inputs.
     pub(crate) fn settings(&self, project: &NxProject, inputs: &Inputs, settings: &mut BTreeSet<Setting>) {
-        let file = join(&self.folder, "nx.json");
         if let Some(digest) = self.broken {
-            settings.insert(Setting { file, part: String::new(), digest });
+            settings.insert(Setting::whole(&join(&self.folder, "nx.json"), digest));
             return;
         }
-        let mut push = |part: String, value: &Value| {
-            settings.insert(Setting { file: file.clone(), part, digest: Digest::of_value(value) });
-        };
-        for name in &inputs.used {
-            if let Some(value) = self.json.get("namedInputs").and_then(|named| named.get(name)) {
-                push(format!("namedInputs.{name}"), value);
-            }
-        }
-        for target in &inputs.defaults {
+        settings.extend(inputs.used.iter().filter_map(|name| self.parts.named_inputs.get(name)).cloned());
+        let defaults = inputs.defaults.iter().filter_map(|target| {
             let executor = project.targets.get(target).and_then(|own| own.get("executor")).and_then(Value::as_str);
-            if let Some(key) = self.default_key(executor, target)
-                && let Some(value) = self.json.get("targetDefaults").and_then(|defaults| defaults.get(key))
-            {
-                push(format!("targetDefaults.{key}"), &without(value, &HOW));
-            }
-        }
-        for key in ["plugins", "pluginsConfig", "extends"] {
-            if let Some(value) = self.json.get(key) {
-                push(key.to_owned(), value);
-            }
-        }
+            self.parts.defaults.get(self.default_key(executor, target)?)
+        });
+        settings.extend(defaults.chain(&self.parts.global).cloned());
+    }
+}
+
+impl Parts {
+    fn of(file: &Arc<str>, json: &Value) -> Self {
+        let part =
+            |of: &str, name: &str, value: &Value| (name.to_owned(), Setting::of(file, format!("{of}.{name}"), value));
+        let named_inputs = entries(json, "namedInputs").map(|(name, value)| part("namedInputs", name, value));
+        let defaults = entries(json, "targetDefaults");
+        let defaults = defaults.map(|(name, value)| part("targetDefaults", name, &without(value, &HOW)));
+        let global = ["plugins", "pluginsConfig", "extends"].into_iter();
+        let global = global.filter_map(|key| Some(Setting::of(file, key.to_owned(), json.get(key)?)));
+        Self { named_inputs: named_inputs.collect(), defaults: defaults.collect(), global: global.collect() }
     }
 }
 

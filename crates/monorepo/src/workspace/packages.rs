@@ -1,6 +1,7 @@
 //! What `package.json` and the workspaces of npm, yarn, pnpm and lerna say: who is a member, and what it depends on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use globset::{GlobSet, GlobSetBuilder};
 use serde_json::Value;
@@ -207,7 +208,7 @@ impl PackageRoot {
     ) -> Self {
         let mut root = Self { folder: folder.to_owned(), ..Self::default() };
         let mut settings = BTreeSet::new();
-        let file = join(folder, "package.json");
+        let file: Arc<str> = join(folder, "package.json").into();
         match package {
             Some(Ok(package)) => {
                 root.scripts =
@@ -217,13 +218,13 @@ impl PackageRoot {
                 root.requires = outside.map(|dependency| requirement(&dependency)).collect();
                 package_settings(&file, package, &mut settings);
             }
-            Some(Err(digest)) => drop(settings.insert(Setting { file, part: String::new(), digest })),
+            Some(Err(digest)) => drop(settings.insert(Setting::whole(&file, digest))),
             None => {}
         }
-        let file = join(folder, "pnpm-workspace.yaml");
+        let file: Arc<str> = join(folder, "pnpm-workspace.yaml").into();
         match pnpm {
             Some(Ok(pnpm)) => pnpm_settings(&file, "", pnpm, &mut settings),
-            Some(Err(digest)) => drop(settings.insert(Setting { file, part: String::new(), digest })),
+            Some(Err(digest)) => drop(settings.insert(Setting::whole(&file, digest))),
             None => {}
         }
         root.settings = settings.into_iter().collect();
@@ -231,7 +232,7 @@ impl PackageRoot {
     }
 }
 
-fn package_settings(file: &str, package: &Value, settings: &mut BTreeSet<Setting>) {
+fn package_settings(file: &Arc<str>, package: &Value, settings: &mut BTreeSet<Setting>) {
     for field in ROOT_FIELDS {
         if let Some(value) = package.get(field) {
             push(settings, file, field.to_owned(), value);
@@ -248,7 +249,7 @@ fn package_settings(file: &str, package: &Value, settings: &mut BTreeSet<Setting
     }
 }
 
-fn pnpm_settings(file: &str, prefix: &str, pnpm: &Value, settings: &mut BTreeSet<Setting>) {
+fn pnpm_settings(file: &Arc<str>, prefix: &str, pnpm: &Value, settings: &mut BTreeSet<Setting>) {
     for (key, value) in pnpm.as_object().into_iter().flatten().filter(|(key, _)| !QUIET.contains(&key.as_str())) {
         match (key.as_str(), value) {
             ("overrides" | "patchedDependencies" | "packageExtensions", Value::Object(entries)) => {
@@ -261,8 +262,8 @@ fn pnpm_settings(file: &str, prefix: &str, pnpm: &Value, settings: &mut BTreeSet
     }
 }
 
-fn push(settings: &mut BTreeSet<Setting>, file: &str, part: String, value: &Value) {
-    settings.insert(Setting { file: file.to_owned(), part, digest: Digest::of_value(value) });
+fn push(settings: &mut BTreeSet<Setting>, file: &Arc<str>, part: String, value: &Value) {
+    settings.insert(Setting::of(file, part, value));
 }
 
 /// The patterns of the members that a root's manifests name, with the file that names them; `None` if it is no workspace.
@@ -369,6 +370,6 @@ mod tests {
         assert_eq!(root.scripts.keys().collect::<Vec<_>>(), ["lint", "postinstall"]);
         assert_eq!(root.requires.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["nx"]);
         let broken = PackageRoot::new("web", Some(Err(Digest::of(["x"]))), None);
-        assert_eq!((broken.settings[0].file.as_str(), broken.settings[0].part.as_str()), ("web/package.json", ""));
+        assert_eq!((&*broken.settings[0].file, &*broken.settings[0].part), ("web/package.json", ""));
     }
 }

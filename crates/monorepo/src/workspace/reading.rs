@@ -7,13 +7,14 @@ use serde_json::{Map, Value, json};
 
 use super::discovery::Discovery;
 use super::manifests::{around, entries, join, texts, told_name};
-use super::nx::NxProject;
+use super::nx::{self, NxProject, Targets};
 use super::packages::{self, PackageRoot, Source};
 use super::turbo::TurboProject;
 use super::{Because, Edge, Language, Member, Project, ProjectId, Workspace, cargo, plugins};
 use crate::digest::Digest;
 use crate::files::Files;
 use crate::problem::Problem;
+use crate::setting::Setting;
 
 /// Reads the projects of a commit.
 pub(crate) fn read(files: &Files<'_>) -> Workspace {
@@ -46,6 +47,8 @@ impl Reader<'_> {
     /// All projects, without their edges.
     fn projects(&mut self) {
         let mut roots: BTreeMap<String, usize> = BTreeMap::new();
+        // Most projects have the same targets as others: they share them.
+        let mut targets: HashSet<Arc<Targets>> = HashSet::new();
         let folders: Vec<String> = self.discovery.roots.iter().cloned().collect();
         for root in folders {
             let (mut project, mut member) = self.project(&root);
@@ -60,6 +63,11 @@ impl Reader<'_> {
             }
             if let Some(nx) = &mut member.nx {
                 nx.name.clone_from(&project.name);
+                nx.targets = match targets.get(&nx.targets) {
+                    Some(known) => Arc::clone(known),
+                    None => Arc::clone(&nx.targets),
+                };
+                targets.insert(Arc::clone(&nx.targets));
                 self.workspace.problems.extend(nx.complaints());
             }
             let scope = self.discovery.scope_of(&root).map(str::to_owned);
@@ -72,41 +80,35 @@ impl Reader<'_> {
     }
 
     fn project(&mut self, root: &str) -> (Project, Member) {
-        let (mut project, mut member) = (Project::default(), Member::default());
         let nx = self.discovery.nx_of(root);
-        let is_member = self.discovery.scope_of(root).is_some();
         let package = self.discovery.packages.get(root);
         let settings = self.discovery.nx_projects.get(root).filter(|_| nx.is_some());
         let manifest = self.discovery.crates.get(root);
-        for broken in [package, settings, manifest].into_iter().flatten().filter_map(|manifest| manifest.as_ref().err())
-        {
-            self.workspace.problems.push(broken.clone());
-        }
+        let broken = [package, settings, manifest].into_iter().flatten().filter_map(|manifest| manifest.as_ref().err());
+        self.workspace.problems.extend(broken.cloned());
+        let mut project = Project::default();
         if package.is_some() || (settings.is_some() && manifest.is_none()) {
             project.languages.insert(Language::JavaScript);
         }
-        let package = package.and_then(|package| package.as_ref().ok());
-        let settings = settings.and_then(|settings| settings.as_ref().ok());
-        let manifest = manifest.and_then(|manifest| manifest.as_ref().ok());
-        let text = |value: Option<&Value>, key: &str| {
-            let text = value.and_then(|value| value.get(key)).and_then(Value::as_str);
-            text.filter(|text| !text.is_empty()).map(str::to_owned)
-        };
-        project.crate_name = text(manifest.and_then(|manifest| manifest.get("package")), "name");
-        let told = || told_name(self.files, &join(root, "package.json"));
-        let package_name = text(package, "name").or_else(|| told().filter(|_| package.is_none()));
-        let in_package = package.and_then(|package| package.get("nx")).filter(|_| nx.is_some());
-        let folder = root.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(".");
-        let in_nx = text(settings, "name").or_else(|| text(in_package, "name"));
-        project.package = package_name.clone().or_else(|| project.crate_name.clone());
-        project.name = in_nx.or_else(|| project.package.clone()).unwrap_or_else(|| folder.to_owned());
-        let kind = text(settings, "projectType").or_else(|| text(in_package, "projectType"));
-        project.is_application = kind.as_deref() == Some("application");
-        project.targets.extend(entries(package.unwrap_or(&Value::Null), "scripts").map(|(name, _)| name.to_owned()));
-        if self.discovery.crates.contains_key(root) {
+        if manifest.is_some() {
             project.languages.insert(Language::Rust);
             project.targets.extend(["build", "test"].map(str::to_owned));
         }
+        let told = package.is_some_and(Result::is_err).then(|| told_name(self.files, &join(root, "package.json")));
+        let [package, settings, manifest] =
+            [package, settings, manifest].map(|manifest| manifest.and_then(|manifest| manifest.as_ref().ok()));
+        let in_package = package.and_then(|package| package.get("nx")).filter(|_| nx.is_some());
+        project.crate_name = text(manifest.and_then(|manifest| manifest.get("package")), "name");
+        let package_name = text(package, "name").or(told.flatten());
+        project.package = package_name.clone().or_else(|| project.crate_name.clone());
+        let folder = root.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(".");
+        let in_nx = text(settings, "name").or_else(|| text(in_package, "name"));
+        project.name = in_nx.or_else(|| project.package.clone()).unwrap_or_else(|| folder.to_owned());
+        let kind = text(settings, "projectType").or_else(|| text(in_package, "projectType"));
+        project.is_application = kind.as_deref() == Some("application");
+        project.targets.extend(scripts(package).map(str::to_owned));
+        let mut member = Member::default();
+        let is_member = self.discovery.scope_of(root).is_some();
         if let Some(nx) = nx.filter(|_| is_member || self.discovery.nx_projects.contains_key(root)) {
             let known = self.nx_project(nx, root, package, settings);
             // Nx may be told to take only some of the scripts.
@@ -117,26 +119,33 @@ impl Reader<'_> {
             project.tags.extend(known.tags.iter().cloned());
             member.nx = Some(known);
         }
-        if let Some(turbo) = self.discovery.turbo_of(root).filter(|_| package.is_some()) {
-            let own = self.discovery.turbo_packages.get(root);
-            member.turbo = Some(TurboProject {
-                turbo,
-                name: package_name.unwrap_or_default(),
-                root: root.to_owned(),
-                scripts: entries(package.unwrap_or(&Value::Null), "scripts").map(|(name, _)| name.to_owned()).collect(),
-                json: own.and_then(|own| own.as_ref().ok()).cloned().unwrap_or_default(),
-                is_broken: own.is_some_and(Result::is_err),
-            });
-        }
-        if let Some(manifest) = manifest {
-            let workspace = self.discovery.cargo_root(root);
-            let settings = workspace
-                .filter(|(folder, _)| *folder != root)
-                .map(|(folder, workspace)| cargo::settings(folder, workspace, manifest).into_iter().collect());
-            let folder = workspace.map_or(root, |(folder, _)| folder);
-            member.cargo = Some((folder.to_owned(), settings.unwrap_or_default()));
-        }
+        member.turbo = package.and_then(|package| self.turbo_project(root, package, package_name));
+        member.cargo = manifest.map(|manifest| self.cargo_member(root, manifest));
         (project, member)
+    }
+
+    fn turbo_project(&self, root: &str, package: &Value, name: Option<String>) -> Option<TurboProject> {
+        let turbo = self.discovery.turbo_of(root)?;
+        let own = self.discovery.turbo_packages.get(root);
+        Some(TurboProject {
+            turbo,
+            name: name.unwrap_or_default(),
+            root: root.to_owned(),
+            scripts: scripts(Some(package)).map(str::to_owned).collect(),
+            json: own.and_then(|own| own.as_ref().ok()).cloned().unwrap_or_default(),
+            is_broken: own.is_some_and(Result::is_err),
+        })
+    }
+
+    /// The folder of a crate's workspace, and the parts of its root that reach the crate.
+    fn cargo_member(&self, root: &str, manifest: &Value) -> (String, Vec<Setting>) {
+        match self.discovery.cargo_root(root) {
+            None => (root.to_owned(), Vec::new()),
+            Some((folder, _)) if folder == root => (root.to_owned(), Vec::new()),
+            Some((folder, workspace)) => {
+                (folder.to_owned(), cargo::settings(folder, workspace, manifest).into_iter().collect())
+            }
+        }
     }
 
     fn nx_project(&self, nx: usize, root: &str, package: Option<&Value>, settings: Option<&Value>) -> NxProject {
@@ -144,16 +153,17 @@ impl Reader<'_> {
         // `project.json` has the last word.
         let sources = [(in_package, join(root, "package.json")), (settings, join(root, "project.json"))];
         let mut project = NxProject { nx, root: root.to_owned(), ..NxProject::default() };
+        let mut targets = Targets::new();
         let included = in_package.and_then(|nx| nx.get("includedScripts"));
-        for (script, _) in entries(package.unwrap_or(&Value::Null), "scripts") {
+        for script in scripts(package) {
             if included.is_none() || texts(included).any(|name| name == script) {
-                project.targets.insert(script.to_owned(), json!({ "executor": "nx:run-script" }));
+                targets.insert(script.to_owned(), json!({ "executor": "nx:run-script" }));
             }
         }
         for (source, file) in sources {
             let Some(source) = source else { continue };
             for (target, value) in entries(source, "targets") {
-                let known = project.targets.entry(target.to_owned()).or_default();
+                let known = targets.entry(target.to_owned()).or_default();
                 *known = merged(known, value);
             }
             project
@@ -166,9 +176,12 @@ impl Reader<'_> {
         }
         if let Some(nx) = self.discovery.nx.get(nx) {
             for target in plugins::targets(&self.discovery.configurations, &nx.json, &nx.folder, root) {
-                project.targets.entry(target).or_default();
+                targets.entry(target).or_default();
             }
         }
+        let fields = targets.values_mut().filter_map(Value::as_object_mut);
+        fields.for_each(|fields| fields.retain(|field, _| nx::TELLING.contains(&field.as_str())));
+        project.targets = Arc::new(targets);
         project
     }
 
@@ -325,6 +338,17 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// A text of a manifest that says something.
+fn text(manifest: Option<&Value>, key: &str) -> Option<String> {
+    let text = manifest.and_then(|manifest| manifest.get(key)).and_then(Value::as_str);
+    text.filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// The scripts of a package.
+fn scripts(package: Option<&Value>) -> impl Iterator<Item = &str> {
+    package.into_iter().flat_map(|package| entries(package, "scripts")).map(|(name, _)| name)
 }
 
 /// A target over another of the same name, field by field.

@@ -55,8 +55,7 @@ struct Names {
 /// Which files of a project count. Cheap to clone; what is compiled is shared between projects with the same patterns.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    /// Each is enough; `None` is every file.
-    lists: Option<Arc<Vec<Compiled>>>,
+    lists: Lists,
     /// What Nx does not see, and the project's root, from which that is told.
     ignored: Option<(Arc<Ignored>, Arc<str>)>,
 }
@@ -79,12 +78,24 @@ pub(crate) struct Asked {
     matched: HashMap<String, Arc<Vec<String>>>,
     /// The files that are there of those that are read without being told, by folder and how many there may be.
     unasked: HashMap<(String, usize), Vec<String>>,
-    inputs: HashMap<(ProjectId, Role, String), Arc<Inputs>>,
+    inputs: HashMap<(ProjectId, Role, String), Known>,
+    /// The same, each once: most projects read as others do.
+    distinct: HashMap<Arc<Inputs>, Lists>,
     settings: HashMap<(ProjectId, String), Arc<[Setting]>>,
 }
 
+/// Lists of patterns, each enough; `None` is every file.
+type Lists = Option<Arc<Vec<Compiled>>>;
+
+/// What a task reads, and which files of the project itself these are.
+#[derive(Clone, Debug)]
+struct Known {
+    inputs: Arc<Inputs>,
+    lists: Lists,
+}
+
 /// What a task reads, as each tool tells.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct Inputs {
     nx: Option<nx::Inputs>,
     turbo: Option<turbo::Inputs>,
@@ -121,26 +132,13 @@ impl Workspace {
     /// named inputs that are read of it, or if there are none what its own task reads. With Turborepo, the inputs of the same
     /// tasks. With both, what either says. Without, every file. Its manifests always count.
     pub fn selection(&self, project: ProjectId, of: Role, task: &str) -> Selection {
-        let inputs = self.inputs(project, of, task);
-        let nx = inputs.nx.as_ref().map(|nx| nx.own.clone());
-        let turbo = inputs.turbo.as_ref().map(|turbo| turbo.own.clone());
-        let lists = match (nx, turbo) {
-            (Some(nx), Some(turbo)) => nx.zip(turbo).map(|(one, other)| [one, other].concat()),
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => None,
-        };
-        let compiled = lists.map(|mut lists| {
-            lists.sort_unstable();
-            lists.dedup();
-            let compile = |lists: &Vec<Patterns>| Arc::new(lists.iter().map(Patterns::compile).collect());
-            Arc::clone(self.asked().compiled.entry(lists).or_insert_with_key(compile))
-        });
+        let Known { lists, .. } = self.known(project, of, task);
         let nx = self.members.get(project.0).and_then(|member| member.nx.as_ref());
         let ignored = nx.and_then(|project| {
             let ignored = self.nx.get(project.nx)?.ignored.clone()?;
             Some((ignored, Arc::from(project.root.as_str())))
         });
-        Selection { lists: compiled, ignored }
+        Selection { lists, ignored }
     }
 
     /// The parts of the root's configuration that reach a project's build, in order. What a tsconfig and a lockfile say is told by
@@ -242,19 +240,24 @@ impl Workspace {
     }
 
     fn inputs(&self, project: ProjectId, of: Role, task: &str) -> Arc<Inputs> {
+        self.known(project, of, task).inputs
+    }
+
+    fn known(&self, project: ProjectId, of: Role, task: &str) -> Known {
         let key = (project, of, task.to_owned());
         if let Some(known) = self.asked().inputs.get(&key) {
-            return Arc::clone(known);
+            return known.clone();
         }
         let names = match of {
             Role::Own => None,
             Role::Dependency(Reads(place)) => self.asked().names.get(place).cloned(),
         };
-        let inputs = Arc::new(self.members.get(project.0).map_or_else(Inputs::default, |member| Inputs {
+        let inputs = self.members.get(project.0).map_or_else(Inputs::default, |member| Inputs {
             nx: self.nx_inputs(member, names.as_ref().map(|names| &names.nx), task),
             turbo: self.turbo_inputs(member, names.as_ref().map(|names| &names.turbo), task),
-        }));
-        Arc::clone(self.asked().inputs.entry(key).or_insert(inputs))
+        });
+        let known = self.asked().kept(inputs);
+        self.asked().inputs.entry(key).or_insert(known).clone()
     }
 
     fn nx_inputs(&self, member: &Member, names: Option<&BTreeSet<String>>, task: &str) -> Option<nx::Inputs> {
@@ -282,6 +285,38 @@ impl Workspace {
     fn asked(&self) -> MutexGuard<'_, Asked> {
         // What was asked is whole at any moment: a thread that died while asking left nothing half done.
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Asked {
+    /// What was asked for, as it is kept.
+    fn kept(&mut self, inputs: Inputs) -> Known {
+        if let Some((inputs, lists)) = self.distinct.get_key_value(&inputs) {
+            return Known { inputs: Arc::clone(inputs), lists: lists.clone() };
+        }
+        let lists = inputs.lists().map(|lists| {
+            let compile = |lists: &Vec<Patterns>| Arc::new(lists.iter().map(Patterns::compile).collect());
+            Arc::clone(self.compiled.entry(lists).or_insert_with_key(compile))
+        });
+        let inputs = Arc::new(inputs);
+        self.distinct.insert(Arc::clone(&inputs), lists.clone());
+        Known { inputs, lists }
+    }
+}
+
+impl Inputs {
+    /// The files of the project itself, by lists of patterns of which each is enough; `None` is every file.
+    fn lists(&self) -> Option<Vec<Patterns>> {
+        let nx = self.nx.as_ref().map(|nx| nx.own.clone());
+        let turbo = self.turbo.as_ref().map(|turbo| turbo.own.clone());
+        let mut lists = match (nx, turbo) {
+            (Some(nx), Some(turbo)) => nx.zip(turbo).map(|(one, other)| [one, other].concat()),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => None,
+        }?;
+        lists.sort_unstable();
+        lists.dedup();
+        Some(lists)
     }
 }
 

@@ -1,7 +1,9 @@
 //! What Turborepo says: which files are inputs of a task (<https://turborepo.com/docs/reference/configuration>), and which parts
 //! of `turbo.json` reach it.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -33,9 +35,12 @@ const HOW: [&str; 9] = [
 #[derive(Debug)]
 pub(crate) struct Turbo {
     pub(crate) folder: String,
-    file: String,
+    file: Arc<str>,
     json: Value,
     broken: Option<Digest>,
+    /// Its parts that reach every project, and its tasks.
+    global: Vec<Setting>,
+    tasks: BTreeMap<String, Setting>,
 }
 
 /// What Turborepo knows of one package.
@@ -53,7 +58,7 @@ pub(crate) struct TurboProject {
 }
 
 /// What tasks read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Inputs {
     /// Files of the package, by lists of patterns below its root; `None` is all of them.
     pub(crate) own: Option<Vec<Patterns>>,
@@ -82,7 +87,15 @@ impl Turbo {
     /// The repository that a `turbo.json` makes.
     pub(crate) fn new(files: &Files<'_>, folder: &str, file: String, json: Option<Value>) -> Self {
         let broken = json.is_none().then(|| Digest::of(files.get(&file).map(|entry| entry.id.0)));
-        Self { folder: folder.to_owned(), file, json: json.unwrap_or_default(), broken }
+        let (file, json): (Arc<str>, Value) = (file.into(), json.unwrap_or_default());
+        let global = ["globalEnv", "globalPassThroughEnv"].into_iter();
+        let global = global.filter_map(|key| Some(Setting::of(&file, key.to_owned(), json.get(key)?))).collect();
+        let tasks = Self::tasks(&json).into_iter().flat_map(|(key, tasks)| tasks.iter().map(move |task| (key, task)));
+        let tasks = tasks.map(|(key, (name, value))| {
+            (name.clone(), Setting::of(&file, format!("{key}.{name}"), &without(value, &HOW)))
+        });
+        let tasks = tasks.collect();
+        Self { folder: folder.to_owned(), file, json, broken, global, tasks }
     }
 
     /// What a task of a package reads: its inputs, those of the tasks on the same package that it depends on, and those that are
@@ -100,8 +113,9 @@ impl Turbo {
                 continue;
             }
             let definition = self.definition(project, &task);
-            self.take(project, definition.as_ref(), &mut inputs);
-            for before in texts(definition.as_ref().and_then(|definition| definition.get("dependsOn"))) {
+            let definition = definition.as_deref();
+            self.take(project, definition, &mut inputs);
+            for before in texts(definition.and_then(|definition| definition.get("dependsOn"))) {
                 match (before.strip_prefix('^'), before.split_once('#')) {
                     (Some(task), _) => drop(inputs.dependencies.insert(task.to_owned())),
                     (None, Some((package, task))) if package == project.name => queue.push(task.to_owned()),
@@ -140,11 +154,11 @@ impl Turbo {
     }
 
     /// A task as a package has it: `package#task` at the root, else `task` there, and over it what the package's own file says.
-    fn definition(&self, project: &TurboProject, task: &str) -> Option<Value> {
+    fn definition(&self, project: &TurboProject, task: &str) -> Option<Cow<'_, Value>> {
         let at_root = Self::tasks(&self.json)
-            .and_then(|(_, tasks)| tasks.get(&format!("{}#{task}", project.name)).or_else(|| tasks.get(task)).cloned());
+            .and_then(|(_, tasks)| tasks.get(&format!("{}#{task}", project.name)).or_else(|| tasks.get(task)));
         let own = Self::tasks(&project.json).and_then(|(_, tasks)| tasks.get(task)).and_then(Value::as_object);
-        let Some(own) = own else { return at_root };
+        let Some(own) = own else { return at_root.map(Cow::Borrowed) };
         let mut definition = at_root.and_then(|value| value.as_object().cloned()).unwrap_or_default();
         for (key, value) in own {
             let extends = texts(Some(value)).any(|text| text == "$TURBO_EXTENDS$");
@@ -153,7 +167,7 @@ impl Turbo {
                 None => drop(definition.insert(key.clone(), value.clone())),
             }
         }
-        Some(Value::Object(definition))
+        Some(Cow::Owned(Value::Object(definition)))
     }
 
     fn take(&self, project: &TurboProject, definition: Option<&Value>, inputs: &mut Inputs) {
@@ -197,24 +211,13 @@ impl Turbo {
     /// The parts of `turbo.json` that reach who reads these inputs.
     pub(crate) fn settings(&self, project: &TurboProject, inputs: &Inputs, settings: &mut BTreeSet<Setting>) {
         if let Some(digest) = self.broken {
-            settings.insert(Setting { file: self.file.clone(), part: String::new(), digest });
+            settings.insert(Setting::whole(&self.file, digest));
             return;
         }
-        let mut push = |part: String, value: &Value| {
-            settings.insert(Setting { file: self.file.clone(), part, digest: Digest::of_value(value) });
-        };
-        for key in ["globalEnv", "globalPassThroughEnv"] {
-            if let Some(value) = self.json.get(key) {
-                push(key.to_owned(), value);
-            }
-        }
-        let Some((key, tasks)) = Self::tasks(&self.json) else { return };
+        settings.extend(self.global.iter().cloned());
         for task in inputs.tasks.iter().chain(&inputs.dependencies) {
-            let own = format!("{}#{task}", project.name);
-            let name = if tasks.contains_key(&own) { &own } else { task };
-            if let Some(value) = tasks.get(name) {
-                push(format!("{key}.{name}"), &without(value, &HOW));
-            }
+            let own = self.tasks.get(&format!("{}#{task}", project.name));
+            settings.extend(own.or_else(|| self.tasks.get(task)).cloned());
         }
     }
 

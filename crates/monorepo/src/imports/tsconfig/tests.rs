@@ -86,7 +86,7 @@ fn what_cannot_be_read_counts_whole() {
     );
     let settings = typescript.settings("a", |_| true);
     assert_eq!(
-        settings.iter().map(|setting| (setting.file.as_str(), setting.part.as_str())).collect::<Vec<_>>(),
+        settings.iter().map(|setting| (&*setting.file, &*setting.part)).collect::<Vec<_>>(),
         [("base.json", "")]
     );
     let (typescript, _) = read(&[own, ("base.json", "{\n \"y\": }")], &[]);
@@ -125,7 +125,7 @@ fn entries_of_paths_count_one_by_one() {
         read(&[("tsconfig.json", &text)], &[]).0.paths_setting("tsconfig.json", "a")
     };
     let setting = of(r#"{ "a": ["x"], "b": ["y"] }"#);
-    assert_eq!((setting.file.as_str(), setting.part.as_str()), ("tsconfig.json", "paths[\"a\"]"));
+    assert_eq!((&*setting.file, &*setting.part), ("tsconfig.json", "paths[\"a\"]"));
     assert_eq!(setting, of(r#"{ "c": [], /* moved */ "a": [ "x" ], }"#));
     assert_ne!(setting, of(r#"{ "a": ["x", "z"], "b": ["y"] }"#));
     assert_ne!(setting, of(r#"{ "b": ["y"] }"#));

@@ -1,0 +1,149 @@
+//! The order in which many contents are read fastest.
+//!
+//! A pack tells most contents by what differs from another one, their base, and that one in the same way, up to fifty times over; in
+//! the pack they may lie far apart. Here, what is told by a content comes right after it, and what most is told by comes last: it may
+//! be forgotten once the next is read. Each of 30,000 sources, packed as for a clone, is unpacked once instead of four times, as in
+//! the order of the pack.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use gix::ObjectId;
+use gix::odb::pack::data::{self, entry::Header};
+use gix::odb::pack::index;
+use monorepo::files::BlobId;
+
+/// Of each content its place in that order. What is in no pack comes last.
+pub(super) fn places(objects: &Path, ids: &[BlobId]) -> Vec<usize> {
+    let mut places = vec![usize::MAX; ids.len()];
+    let mut before = 0;
+    for pack in packs(objects) {
+        let offsets = ids.iter().map(|id| pack.offset(ObjectId::from(id.0)));
+        let offsets: Vec<Option<u64>> = offsets.collect();
+        let order = pack.order(offsets.iter().copied().flatten());
+        for (place, offset) in places.iter_mut().zip(offsets) {
+            if let Some(found) = offset.and_then(|offset| order.get(&offset)).filter(|_| *place == usize::MAX) {
+                *place = before + found;
+            }
+        }
+        before += order.len();
+    }
+    places
+}
+
+/// All packs. One that cannot be read makes nothing wrong, but slower.
+fn packs(objects: &Path) -> Vec<Pack> {
+    let files = std::fs::read_dir(objects.join("pack")).into_iter().flatten().flatten().map(|file| file.path());
+    let indices = files.filter(|path| path.extension().is_some_and(|extension| extension == "idx"));
+    let open = |path: &Path| {
+        let index = index::File::at(path, gix::hash::Kind::Sha1).ok()?;
+        Some(Pack { index, data: data::File::at(path.with_extension("pack"), gix::hash::Kind::Sha1).ok()? })
+    };
+    indices.filter_map(|path| open(&path)).collect()
+}
+
+/// A pack with its index. What is in it is known by the byte that it begins at.
+struct Pack {
+    index: index::File,
+    data: data::File,
+}
+
+impl Pack {
+    /// The places of contents, and of all that they are told by.
+    fn order(&self, wanted: impl Iterator<Item = u64>) -> HashMap<u64, usize> {
+        // What is told by each; at `None`, what is told by itself.
+        let mut told: HashMap<Option<u64>, Vec<u64>> = HashMap::new();
+        let mut known = HashSet::new();
+        for wanted in wanted {
+            let mut next = Some(wanted);
+            while let Some(offset) = next.filter(|offset| known.insert(*offset)) {
+                next = self.base(offset);
+                told.entry(next).or_default().push(offset);
+            }
+        }
+        let mut weights: HashMap<u64, usize> = HashMap::with_capacity(known.len());
+        for offset in walked(&told).into_iter().rev() {
+            let below = told.get(&Some(offset)).into_iter().flatten().filter_map(|below| weights.get(below));
+            let weight = 1 + below.sum::<usize>();
+            weights.insert(offset, weight);
+        }
+        for below in told.values_mut() {
+            below.sort_by_cached_key(|offset| Reverse((weights.get(offset), *offset)));
+        }
+        walked(&told).into_iter().enumerate().map(|(place, offset)| (offset, place)).collect()
+    }
+
+    fn offset(&self, id: ObjectId) -> Option<u64> {
+        Some(self.index.pack_offset_at_index(self.index.lookup(id)?))
+    }
+
+    /// What a content is told by, if it is told by another one of the pack.
+    fn base(&self, offset: u64) -> Option<u64> {
+        let entry = self.data.entry(offset).ok()?;
+        match entry.header {
+            Header::OfsDelta { base_distance } => entry.checked_base_pack_offset(base_distance),
+            Header::RefDelta { base_id } => self.offset(base_id),
+            Header::Commit | Header::Tree | Header::Blob | Header::Tag => None,
+        }
+    }
+}
+
+/// All that is told by what is told by itself: each before what is told by it, the last of its list first.
+fn walked(told: &HashMap<Option<u64>, Vec<u64>>) -> Vec<u64> {
+    let mut walked = Vec::new();
+    let mut open = told.get(&None).cloned().unwrap_or_default();
+    while let Some(offset) = open.pop() {
+        walked.push(offset);
+        open.extend(told.get(&Some(offset)).into_iter().flatten());
+    }
+    walked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::made::Made;
+    use super::*;
+
+    /// Contents that are told by each other, as git's own account of its packs has them.
+    fn told(made: &Made) -> Vec<(ObjectId, Option<ObjectId>)> {
+        let files = std::fs::read_dir(made.path().join(".git/objects/pack")).unwrap().flatten();
+        let mut files = files.map(|file| file.path());
+        let index = files.find(|path| path.extension().is_some_and(|extension| extension == "idx")).unwrap();
+        let listed = made.git(&["verify-pack", "-v", index.to_str().unwrap()]);
+        let id = |text: &str| ObjectId::from_hex(text.as_bytes()).unwrap();
+        let words = listed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let blobs = words.filter(|words| words.get(1) == Some(&"blob"));
+        blobs.map(|words| (id(words[0]), words.get(6).map(|base| id(base)))).collect()
+    }
+
+    fn blob(id: ObjectId) -> BlobId {
+        BlobId(id.as_bytes().try_into().unwrap())
+    }
+
+    #[test]
+    fn each_content_comes_after_what_it_is_told_by() {
+        let made = Made::new();
+        let text = |number: usize| -> String {
+            (0..60)
+                .map(|line| format!("line {} of some text\n", if line % 7 == number % 7 { number } else { line }))
+                .collect()
+        };
+        let files: Vec<(String, String)> = (0..40).map(|number| (format!("{number}/a.ts"), text(number))).collect();
+        made.commit(&files.iter().map(|(path, text)| (path.as_str(), Some(text.as_str()))).collect::<Vec<_>>());
+        made.git(&["repack", "-a", "-d", "-f", "--quiet"]);
+        made.commit(&[("loose.ts", Some("in no pack"))]);
+        let told = told(&made);
+        let loose = ObjectId::from_hex(made.git(&["rev-parse", "HEAD:loose.ts"]).as_bytes()).unwrap();
+        let ids: Vec<BlobId> = told.iter().map(|(id, _)| *id).chain([loose, told[0].0]).map(blob).collect();
+        let found = places(&made.path().join(".git/objects"), &ids);
+        let of = |id: &ObjectId| found[told.iter().position(|(known, _)| known == id).unwrap()];
+        let bases: Vec<_> = told.iter().filter_map(|(id, base)| Some((id, base.as_ref()?))).collect();
+        assert!(bases.len() > 20, "git told few by others: {}", bases.len());
+        bases.iter().for_each(|(id, base)| assert!(of(base) < of(id)));
+        let (loose, again) = (found[told.len()], found[told.len() + 1]);
+        assert_eq!((loose, again), (usize::MAX, found[0]));
+        let distinct: HashSet<usize> = found[..told.len()].iter().copied().collect();
+        assert_eq!(distinct.len(), told.len());
+    }
+}
