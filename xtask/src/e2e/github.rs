@@ -18,7 +18,7 @@ pub(crate) const REPOSITORY: &str = "payments/payments";
 const PACKAGES: [&str; 3] = ["emulate@0.12.2", "node@24", "@stoplight/prism-cli@5.14.2"];
 
 /// What of GitHub's API is described to the proxy, by the beginnings of its paths: the whole of it takes half a minute to read.
-const DESCRIBED: [&str; 2] = ["/repos/{owner}/{repo}/issues", "/repos/{owner}/{repo}/pulls"];
+const DESCRIBED: [&str; 3] = ["/user", "/repos/{owner}/{repo}/issues", "/repos/{owner}/{repo}/pulls"];
 
 /// GitHub with one repository and one pull request. Stopped when dropped.
 pub(crate) struct GitHub {
