@@ -37,7 +37,7 @@ impl<'a> Sender<'a> {
     /// Sends an image that is in files.
     pub(crate) async fn send_source(&self, address: &Address<'_>, image: &SourceImage) -> Result<Tally, Failure> {
         let destination = self.destination(address).await;
-        let known = self.known(address, &destination, &image.platform).await;
+        let known = self.known(address, &destination, &image.image.platform).await;
         self.put(address, image, &destination, &known).await
     }
 

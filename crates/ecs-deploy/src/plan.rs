@@ -16,7 +16,7 @@ use crate::diff::{Difference, differences};
 use crate::facts::{Facts, ServiceFacts};
 use crate::inputs::OnConflict;
 use crate::strategy::{self, own_time};
-use crate::unfinished::before_the_unfinished;
+use crate::unfinished::{self, before_the_unfinished};
 use crate::wanted::{Wanted, image};
 use crate::words::goal;
 
@@ -180,8 +180,10 @@ fn change(
     if !findings.refusals.is_empty() {
         return Err(findings.refusals);
     }
-    let (good, remark) = way_back(config, target, service, facts, all, &step);
-    findings.remarks.extend(remark);
+    let to = if let Step::Deploy(revision) = &step { Some(revision) } else { None };
+    let before = before_the_unfinished(config, target, service, all).filter(|before| to != Some(before));
+    findings.remarks.extend(before.as_ref().map(unfinished::remark));
+    let good = before.or_else(|| facts.good.clone());
     let configuration = config.strategy.as_ref().filter(|_| starts_a_deployment(&step));
     let configuration = configuration.and_then(|strategy| strategy::configuration(&service.configuration, strategy));
     Ok(Change {
@@ -206,25 +208,6 @@ fn change(
         remarks: findings.remarks,
         step,
     })
-}
-
-/// Where the service goes back to if this fails, and what is to be said of that.
-fn way_back(
-    config: &Config,
-    target: &Target,
-    service: &Service,
-    facts: &ServiceFacts,
-    all: &Facts,
-    step: &Step,
-) -> (Option<TaskDefinitionRevision>, Option<String>) {
-    match before_the_unfinished(config, target, service, all) {
-        Some(before) if !matches!(step, Step::Deploy(revision) if *revision == before) => {
-            let short = before.short();
-            let remark = format!("the last release has not ended: should this one fail, it goes back to {short}");
-            (Some(before), Some(remark))
-        }
-        _ => (facts.good.clone(), None),
-    }
 }
 
 fn starts_a_deployment(step: &Step) -> bool {

@@ -29,3 +29,8 @@ pub(crate) fn before_the_unfinished(
     let is_since = service.primary()?.created_at.is_some_and(|at| at + SKEW >= entry.at);
     (is_since && running != before).then(|| format!("{family}/{before}").parse().ok())?
 }
+
+/// What is to be said of a service that would go back to that.
+pub(crate) fn remark(before: &TaskDefinitionRevision) -> String {
+    format!("the last release has not ended: should this one fail, it goes back to {}", before.short())
+}

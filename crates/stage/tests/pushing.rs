@@ -81,7 +81,7 @@ impl Scene {
 
     async fn push_to(&self, repository: &Repository<'_>, image: &SourceImage) -> Result<Pushed, Failure> {
         let known = match self.aws.ecr.newest_image(&repository.name).await? {
-            Some(digest) => LayerMap::read(repository, digest.as_str(), &image.platform).await?,
+            Some(digest) => LayerMap::read(repository, digest.as_str(), &image.image.platform).await?,
             None => LayerMap::default(),
         };
         let destination = Destination { repository: repository.clone(), ecr: Some(&self.aws.ecr) };

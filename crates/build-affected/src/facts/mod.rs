@@ -109,7 +109,7 @@ impl Facts {
         facts.compare(config, &git, &commit, bases, &mut cache)?;
         drop(commit);
         drop(snapshot);
-        // Nobody waits until what was known of some ten thousand files is given back, piece by piece: 30 ms of 2,000 projects.
+        // Nobody waits until what was known of some ten thousand files is given back, piece by piece. Without a thread it is given back here.
         let _ = thread::Builder::new().spawn(move || drop(cache));
         facts.ask_registry(config, edges).await?;
         Ok(facts)

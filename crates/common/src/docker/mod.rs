@@ -56,7 +56,7 @@ pub struct LocalImage {
     pub id: Digest,
     /// Its size as the engine counts it: unpacked, or compressed where containerd stores the images.
     pub size: u64,
-    /// What it was built for: `linux/arm64`.
+    /// What it was built for: `linux/arm64`; blank for an image for several platforms.
     pub platform: String,
     /// The user that it runs as; blank is root.
     pub user: String,

@@ -27,9 +27,8 @@ pub(super) fn read(shelf: &Shelf) -> Result<SourceImage, Failure> {
     let size = layers.iter().map(|layer| layer.descriptor.size).sum();
     let files = (text(&config)?, extents(&layers));
     let (image, history) = describe(&files.0, size)?;
-    let platform = image.platform.clone();
     let blobs = [config].into_iter().chain(layers).collect();
-    Ok(SourceImage { image, history, platform, content: Content::Whole { manifests: vec![manifest], blobs }, files })
+    Ok(SourceImage { image, history, content: Content::Whole { manifests: vec![manifest], blobs }, files })
 }
 
 /// The one entry of `index.json`.
@@ -68,9 +67,10 @@ fn index(shelf: &Shelf, index: Manifest) -> Result<SourceImage, Failure> {
     }
     let ((mut image, history), files) = described.ok_or_else(|| damaged("the index names no image"))?;
     image.id = index.digest();
+    image.platform.clear();
     manifests.push(index);
     let content = Content::Whole { manifests, blobs };
-    Ok(SourceImage { image, history, platform: String::new(), content, files })
+    Ok(SourceImage { image, history, content, files })
 }
 
 fn extents(layers: &[Blob]) -> Vec<Extent> {

@@ -43,8 +43,6 @@ pub struct SourceImage {
     pub image: LocalImage,
     /// The instructions that made it, the last one first.
     pub history: Vec<String>,
-    /// `linux/arm64`; blank for an image for several platforms.
-    pub platform: String,
     /// What it is made of.
     pub content: Content,
     /// The configuration, and the layers that are here, of what runs: for several platforms, of the first.
@@ -182,8 +180,8 @@ impl SourceImage {
     fn of_layers(config: Bytes, layers: Vec<Layer>) -> Result<Self, Failure> {
         let files: Vec<Extent> = layers.iter().filter_map(|layer| layer.extent.clone()).collect();
         let (image, history) = describe(&config, files.iter().map(Extent::length).sum())?;
-        let (files, platform) = ((config.clone(), files), image.platform.clone());
-        Ok(Self { image, history, platform, content: Content::Layers { config, layers }, files })
+        let files = (config.clone(), files);
+        Ok(Self { image, history, content: Content::Layers { config, layers }, files })
     }
 }
 

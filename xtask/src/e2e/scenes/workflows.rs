@@ -139,6 +139,19 @@ pub(super) fn play(stage: &Stage, before: [&str; 3]) -> Result<()> {
     SERVICES.iter().zip(expected).try_for_each(|(service, version)| stage.expect_version(service, version))?;
     stage.repository.remove_from_image(BILLING, BROKEN_SERVICE)?;
 
+    dispatches(stage, &act, before)?;
+    promotion(stage, &act)?;
+    let base = stage.repository.head()?;
+    let head = pull_requests::play(stage, &stage.folder("pull-requests")?, &base)?;
+    open("a consumer's workflow previews the pull request");
+    let event = target().join("e2e/pull-request.json");
+    std::fs::write(&event, pull_requests::event(&head, &base).to_string())?;
+    let log = act.run("preview", "pull_request", &[])?.good()?;
+    expect(&log, "result=affected")
+}
+
+/// What a release manager does by hand. In the end the services run what they ran `before` the delivery.
+fn dispatches(stage: &Stage, act: &Act<'_>, before: [&str; 3]) -> Result<()> {
     open("a release manager's dispatches");
     for inputs in [
         &[("operation", "restart")][..],
@@ -151,16 +164,7 @@ pub(super) fn play(stage: &Stage, before: [&str; 3]) -> Result<()> {
     }
     let log = act.run("operate", "workflow_dispatch", &[("operation", "explain")])?.good()?;
     expect(&log, "result=unchanged")?;
-    SERVICES.iter().zip(before).try_for_each(|(service, version)| stage.expect_version(service, version))?;
-
-    promotion(stage, &act)?;
-    let base = stage.repository.head()?;
-    let head = pull_requests::play(stage, &stage.folder("pull-requests")?, &base)?;
-    open("a consumer's workflow previews the pull request");
-    let event = target().join("e2e/pull-request.json");
-    std::fs::write(&event, pull_requests::event(&head, &base).to_string())?;
-    let log = act.run("preview", "pull_request", &[])?.good()?;
-    expect(&log, "result=affected")
+    SERVICES.iter().zip(before).try_for_each(|(service, version)| stage.expect_version(service, version))
 }
 
 /// Two environments: what is delivered to the one goes to the other as it is.
