@@ -29,9 +29,9 @@ const ROOTS: [&str; 3] =
 /// How a binary is compiled.
 #[derive(Clone, Copy)]
 pub(crate) enum Build {
-    /// As it is shipped.
+    /// As it is shipped: static.
     Shipped,
-    /// As fast as it compiles, for working on a test.
+    /// As for development, out of what the tests have compiled; with the libraries of this machine that it is linked with.
     Quick,
 }
 
@@ -49,13 +49,21 @@ pub(crate) fn image(build: Build) -> Result<()> {
 
 /// Lays out the image's files below `target/rootfs/<architecture>`.
 pub(crate) fn rootfs(build: Build) -> Result<PathBuf> {
-    let binaries = compile(&[PROGRAM], build)?;
+    let program = match build {
+        Build::Shipped => compile(&[PROGRAM])?.join(PROGRAM),
+        Build::Quick => for_development()?,
+    };
     let rootfs = target().join("rootfs").join(architecture()?);
     if rootfs.exists() {
         std::fs::remove_dir_all(&rootfs).with_context(|| format!("cannot clear {}", rootfs.display()))?;
     }
-    check_machine(&binaries.join(PROGRAM))?;
-    copy(&binaries.join(PROGRAM), &rootfs.join(PROGRAM))?;
+    check_machine(&program)?;
+    copy(&program, &rootfs.join(PROGRAM))?;
+    if let Build::Quick = build {
+        for library in libraries(&program)? {
+            copy(&library, &rootfs.join(library.strip_prefix("/")?))?;
+        }
+    }
     for name in ACTIONS.into_iter().chain(POSTS) {
         let link = rootfs.join(name);
         std::os::unix::fs::symlink(PROGRAM, &link).with_context(|| format!("cannot link {}", link.display()))?;
@@ -91,25 +99,32 @@ pub(crate) fn bill_of_materials(file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Compiles the program of the last of these packages as a static binary; answers its folder. Packages are named before it for
-/// what they ask of the libraries that both are made of: these are compiled once then.
-pub(crate) fn compile(packages: &[&str], build: Build) -> Result<PathBuf> {
+/// Compiles the program of the last of these packages as it is shipped, a static binary; answers its folder. Packages are named
+/// before it for what they ask of the libraries that both are made of: these are compiled once then.
+pub(crate) fn compile(packages: &[&str]) -> Result<PathBuf> {
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let profile = match build {
-        Build::Shipped => "image",
-        Build::Quick => "quick",
-    };
     let mut cargo = cargo();
     // An explicit target keeps the flag from build scripts and macros, which cannot be static.
     cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
-    cargo.args(["build", "--quiet", "--locked", "--profile", profile, "--target", &triple]);
-    if let Build::Quick = build {
-        // A profile of its own has a folder of its own, and waits for nobody who compiles for development.
-        cargo.args(["--config", "profile.quick.inherits='dev'", "--config", "profile.quick.debug=0"]);
-    }
+    cargo.args(["build", "--quiet", "--locked", "--profile", "image", "--target", &triple]);
     cargo.args(packages.iter().flat_map(|package| ["--package", package]));
     cargo.args(packages.last().into_iter().flat_map(|name| ["--bin", name])).run()?;
-    Ok(target().join(triple).join(profile))
+    Ok(target().join(triple).join("image"))
+}
+
+/// Compiles the suite for development. The rehearsal is named beside it as it asks for all that tests do of the libraries that
+/// both are made of: what was compiled for the tests is linked.
+fn for_development() -> Result<PathBuf> {
+    let packages = ["--package", "rehearse", "--package", PROGRAM, "--bin", PROGRAM];
+    cargo().args(["build", "--quiet", "--locked"]).args(packages).run()?;
+    Ok(target().join("debug").join(PROGRAM))
+}
+
+/// The libraries of this machine that a program is linked with, the loader among them: `name => /path (address)`.
+/// <https://man7.org/linux/man-pages/man1/ldd.1.html>
+fn libraries(linked: &Path) -> Result<Vec<PathBuf>> {
+    let listed = program("ldd").arg(linked).read()?;
+    Ok(listed.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect())
 }
 
 /// The architecture by Docker's name.

@@ -47,7 +47,7 @@ impl Emulated {
     pub(crate) fn start() -> Result<Self> {
         let registry = RegistryName::claim()?;
         let aws = Ministack::start(&registry)?;
-        let binary = image::compile(&["sample-service"], Build::Shipped)?.join("sample-service");
+        let binary = image::compile(&["sample-service"])?.join("sample-service");
         let path = target().join("e2e/bench");
         if path.exists() {
             std::fs::remove_dir_all(&path)?;
@@ -69,7 +69,7 @@ impl Emulated {
 pub(crate) fn run(build: Build, parts: &[Part]) -> Result<()> {
     docker::require()?;
     image::image(build)?;
-    let binary = image::compile(&["sample-service"], build)?.join("sample-service");
+    let binary = image::compile(&["sample-service"])?.join("sample-service");
     let started = Instant::now();
     let stage = Stage::set(&binary)?;
     let played = scenes::play(&stage, parts);

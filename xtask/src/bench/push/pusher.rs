@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::images::Image;
-use crate::image::{self, Build};
+use crate::image;
 use crate::process::{Run, program, target};
 use crate::tools;
 
@@ -42,7 +42,7 @@ impl Programs {
 
 /// The engine of ecr-push as a program of its own.
 fn ours() -> Result<PathBuf> {
-    Ok(image::compile(&["suite", "pusher"], Build::Shipped)?.join("pusher"))
+    Ok(image::compile(&["suite", "pusher"])?.join("pusher"))
 }
 
 /// All blobs of a layout, each by `POST` and `PUT`, side by side.
