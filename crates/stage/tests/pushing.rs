@@ -206,6 +206,7 @@ async fn a_fresh_runner_sends_what_is_new_and_compresses_nothing_else() {
     let pushed = scene.push(&scene.layout("second", &changed, Form::Plain).await).await.unwrap();
     // The changed layer and the configuration.
     assert_eq!(counts(&pushed.tally), (2, 0, 2));
+    assert!(pushed.tally.line().ends_with(" B more than the image before"), "{}", pushed.tally.line());
     assert_eq!(scene.sent(), 5);
 }
 

@@ -12,7 +12,10 @@ use crate::registry::{Descriptor, Manifest, Repository};
 
 /// From the digest of a layer as it is to what points to it as the registry has it.
 #[derive(Clone, Debug, Default)]
-pub struct LayerMap(BTreeMap<Digest, Descriptor>);
+pub struct LayerMap {
+    layers: BTreeMap<Digest, Descriptor>,
+    size: Option<u64>,
+}
 
 impl LayerMap {
     /// Reads the map of an image that is in the registry. That of an index is its image for the same platform.
@@ -26,18 +29,25 @@ impl LayerMap {
         if ids.len() != parts.layers.len() {
             return Ok(Self::default());
         }
+        let size = config.size + parts.layers.iter().map(|layer| layer.size).sum::<u64>();
         let layers = ids.into_iter().zip(parts.layers);
-        Ok(Self(layers.filter(|(_, layer)| !layer.media_type.ends_with(".tar")).collect()))
+        let layers = layers.filter(|(_, layer)| !layer.media_type.ends_with(".tar")).collect();
+        Ok(Self { layers, size: Some(size) })
     }
 
     /// What the registry has of a layer, or had.
     pub fn get(&self, diff_id: &Digest) -> Option<&Descriptor> {
-        self.0.get(diff_id)
+        self.layers.get(diff_id)
+    }
+
+    /// The size of the image that it was read from, in bytes, as the registry stores it.
+    pub fn size(&self) -> Option<u64> {
+        self.size
     }
 
     /// All that it leads to.
     pub fn blobs(&self) -> impl Iterator<Item = &Digest> {
-        self.0.values().map(|layer| &layer.digest)
+        self.layers.values().map(|layer| &layer.digest)
     }
 }
 

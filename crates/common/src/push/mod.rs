@@ -164,7 +164,9 @@ impl Work<'_> {
         for tag in tags {
             repository.put_manifest(manifest, tag.as_str()).await?;
         }
-        Ok(Pushed { descriptor: manifest.descriptor(), tally: self.progress.tally() })
+        // An index is as large as its images together, and one alone is known.
+        let before = self.known.size().filter(|_| manifests.len() == 1);
+        Ok(Pushed { descriptor: manifest.descriptor(), tally: Tally { before, ..self.progress.tally() } })
     }
 
     /// What counts is what is there, not what was sent.

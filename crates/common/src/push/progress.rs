@@ -39,6 +39,8 @@ pub struct Tally {
     pub present: Amount,
     /// The biggest of all, the biggest first.
     pub biggest: Vec<(Digest, u64)>,
+    /// The size of the repository's newest image before, in bytes, as the registry stores it; `None` without one for the same platform.
+    pub before: Option<u64>,
 }
 
 /// What became of one blob.
@@ -144,13 +146,23 @@ impl Progress {
 }
 
 impl Tally {
-    /// In a line: `4 layers sent (120 MB), 7 there already (210 MB)`.
+    /// In a line: `blobs: 4 sent (120 MB), 7 there already (210 MB); 1.2 MB more than the image before`.
     pub fn line(&self) -> String {
         let part = |amount: Amount, word: &str| {
             (amount.blobs > 0).then(|| format!("{} {word} ({})", amount.blobs, human(amount.bytes)))
         };
         let parts = [part(self.uploaded, "sent"), part(self.mounted, "mounted"), part(self.present, "there already")];
-        format!("blobs: {}", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+        format!("blobs: {}{}", parts.into_iter().flatten().collect::<Vec<_>>().join(", "), self.growth())
+    }
+
+    fn growth(&self) -> String {
+        let now = [self.uploaded, self.mounted, self.present].map(|amount| amount.bytes).into_iter().sum::<u64>();
+        match self.before {
+            None => String::new(),
+            Some(before) if now > before => format!("; {} more than the image before", human(now - before)),
+            Some(before) if now < before => format!("; {} less than the image before", human(before - now)),
+            Some(_) => "; as large as the image before".to_owned(),
+        }
     }
 }
 
@@ -176,5 +188,9 @@ mod tests {
         progress.settle(&Digest::of_bytes(b"top"), 100_000_000, Fate::Uploaded);
         assert_eq!(progress.tally().line(), "blobs: 1 sent (100 MB), 1 there already (50 MB)");
         assert_eq!(progress.tally().biggest[0].1, 100_000_000);
+        let beside = |before| Tally { before: Some(before), ..progress.tally() }.growth();
+        assert_eq!(beside(148_800_000), "; 1.2 MB more than the image before");
+        assert_eq!(beside(150_500_000), "; 500 kB less than the image before");
+        assert_eq!(beside(150_000_000), "; as large as the image before");
     }
 }

@@ -194,6 +194,7 @@ fn as_json(image: &ImageOutcome) -> Value {
         "repository": repository,
         "registry": registry,
         "size": image.size(),
+        "size-before": image.tally.as_ref().and_then(|tally| tally.before),
         "blobs": image.tally.as_ref().map(sections::tally_as_json),
         "scans": scans,
         "signed-by": image.signed,
