@@ -1,10 +1,12 @@
 //! What the files of a commit say together: its projects, what they import, what is installed for them. Two commits that differ
 //! in nothing that was read for it share it: most changes cost what differs, not what there is.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+
+use foldhash::{HashMap, HashSet};
 
 use crate::files::{BlobId, Contents, Entry, Files, Kind, Listing};
 use crate::graph::Graph;

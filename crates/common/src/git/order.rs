@@ -6,9 +6,9 @@
 //! the order of the pack.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use foldhash::{HashMap, HashSet};
 use gix::ObjectId;
 use gix::odb::pack::data::{self, entry::Header};
 use gix::odb::pack::index;
@@ -53,8 +53,8 @@ impl Pack {
     /// The places of contents, and of all that they are told by.
     fn order(&self, wanted: impl Iterator<Item = u64>) -> HashMap<u64, usize> {
         // What is told by each; at `None`, what is told by itself.
-        let mut told: HashMap<Option<u64>, Vec<u64>> = HashMap::new();
-        let mut known = HashSet::new();
+        let mut told: HashMap<Option<u64>, Vec<u64>> = HashMap::default();
+        let mut known = HashSet::default();
         for wanted in wanted {
             let mut next = Some(wanted);
             while let Some(offset) = next.filter(|offset| known.insert(*offset)) {
@@ -62,7 +62,7 @@ impl Pack {
                 told.entry(next).or_default().push(offset);
             }
         }
-        let mut weights: HashMap<u64, usize> = HashMap::with_capacity(known.len());
+        let mut weights: HashMap<u64, usize> = HashMap::with_capacity_and_hasher(known.len(), Default::default());
         for offset in walked(&told).into_iter().rev() {
             let below = told.get(&Some(offset)).into_iter().flatten().filter_map(|below| weights.get(below));
             let weight = 1 + below.sum::<usize>();

@@ -1,6 +1,8 @@
 //! Which files of a commit a source is.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
+
+use foldhash::HashSet;
 
 use super::{Matched, Origin, Source};
 use crate::files::{Entry, Files, Kind};
@@ -20,7 +22,7 @@ impl Source {
         let context = normal(context);
         let steps: Vec<Step> = parts(&self.pattern).into_iter().map(Step::new).collect();
         let can_repeat = steps.iter().filter(|step| **step == Step::Folders).count() > 1;
-        let mut walk = Walk { files, context: &context, can_repeat, been: HashSet::new(), found: BTreeSet::new() };
+        let mut walk = Walk { files, context: &context, can_repeat, been: HashSet::default(), found: BTreeSet::new() };
         walk.go(&context, &steps, 0);
         let mut found = walk.found;
         if let Ok(excluded) = self.exclusions()

@@ -1,12 +1,13 @@
 //! Many sources at once: in parallel, and each content once, whatever its path and commit.
 
-use std::collections::HashMap;
 use std::num::NonZero;
 use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+
+use foldhash::HashMap;
 
 use super::resolve::{Importer, Resolution, Resolver};
 use super::syntax::Arena;

@@ -1,8 +1,10 @@
 //! The files of a commit, as modules are looked for among them.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use foldhash::{HashMap, HashSet};
 
 use super::manifest::Manifest;
 use super::place::{folder_of, inside, join};
@@ -40,7 +42,7 @@ const HOPS: usize = 10;
 
 impl<'a> Lookup<'a> {
     pub(super) fn new(files: &'a Files<'a>) -> Self {
-        let (mut paths, mut folders, mut links) = (HashSet::new(), HashSet::new(), BTreeMap::new());
+        let (mut paths, mut folders, mut links) = (HashSet::default(), HashSet::default(), BTreeMap::new());
         for (path, entry) in files.iter() {
             paths.insert(path);
             let mut folder = folder_of(path);

@@ -1,7 +1,8 @@
 //! The `paths` of a `tsconfig.json` (<https://www.typescriptlang.org/tsconfig/#paths>), found quickly among thousands.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use foldhash::HashMap;
 use serde_json::Value;
 
 /// The `paths` that one file declares.

@@ -1,9 +1,10 @@
 //! What `tsconfig.json` files say (<https://www.typescriptlang.org/tsconfig/>): where specifiers lead, and what a project takes
 //! from files that are not its own.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
+use foldhash::HashMap;
 use serde_json::Value;
 
 use super::manifest::Manifest;
@@ -87,7 +88,7 @@ impl TypeScript {
     /// be what others extend.
     pub fn read(files: &Files<'_>, packages: &BTreeMap<String, String>) -> (Self, Vec<Problem>) {
         let mut reader =
-            Reader { files, packages, configs: BTreeMap::new(), known: HashMap::new(), problems: Vec::new() };
+            Reader { files, packages, configs: BTreeMap::new(), known: HashMap::default(), problems: Vec::new() };
         let mut waiting: Vec<String> =
             files.iter().map(|(path, _)| path).filter(|path| is_config(path)).map(str::to_owned).collect();
         while let Some(path) = waiting.pop() {
@@ -98,7 +99,7 @@ impl TypeScript {
             }
         }
         let Reader { configs, mut problems, .. } = reader;
-        let mut typescript = Self { configs, scopes: HashMap::new() };
+        let mut typescript = Self { configs, scopes: HashMap::default() };
         problems.extend(typescript.cycles());
         typescript.scopes = typescript.scopes();
         problems.sort();
@@ -241,8 +242,8 @@ impl TypeScript {
     }
 
     fn scopes(&self) -> HashMap<String, Vec<Arc<Scope>>> {
-        let mut tables: HashMap<&str, Table> = HashMap::new();
-        let mut scopes: HashMap<String, Vec<Arc<Scope>>> = HashMap::new();
+        let mut tables: HashMap<&str, Table> = HashMap::default();
+        let mut scopes: HashMap<String, Vec<Arc<Scope>>> = HashMap::default();
         let mut leaves: Vec<&String> = self.configs.keys().filter(|path| is_config(path)).collect();
         // What the compiler and editors take comes first.
         leaves.sort_by_key(|path| !path.ends_with("/tsconfig.json") && path.as_str() != "tsconfig.json");

@@ -1,7 +1,6 @@
 //! `bun.lock`: JSON with comments (<https://bun.com/docs/pm/lockfile>).
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use jsonc_parser::ParseOptions;
 use serde_json::{Map, Value};
 

@@ -1,8 +1,7 @@
 //! `Cargo.lock` (<https://doc.rust-lang.org/cargo/guide/cargo-toml-vs-cargo-lock.html>). Packages without a source are the
 //! repository's own.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use serde::Deserialize;
 
 use super::graph::Draft;
@@ -55,7 +54,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(path: &'a str, text: &'a str, entries: &'a [Entry]) -> Self {
-        let mut by_name: HashMap<_, Vec<_>> = HashMap::new();
+        let mut by_name: HashMap<_, Vec<_>> = HashMap::default();
         let mut count = 0;
         for entry in entries {
             let resolution = if entry.source.is_some() {

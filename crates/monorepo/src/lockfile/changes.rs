@@ -1,7 +1,9 @@
 //! What differs between two subtrees, for people.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+
+use foldhash::HashMap;
 
 use super::{Lock, Package, PackageId};
 use crate::digest::Digest;
@@ -70,7 +72,7 @@ struct Side<'l> {
 
 impl<'l> Side<'l> {
     fn new((lock, roots): (&'l Lock, &'l [PackageId])) -> Self {
-        let mut side = Self { lock, roots, by: HashMap::new(), reached: Vec::new() };
+        let mut side = Self { lock, roots, by: HashMap::default(), reached: Vec::new() };
         let mut waiting: VecDeque<_> = roots.iter().map(|id| (*id, None)).collect();
         while let Some((id, by)) = waiting.pop_front() {
             let Some(package) = lock.package(id).filter(|_| !side.by.contains_key(&id)) else { continue };
@@ -105,7 +107,7 @@ impl<'l> Side<'l> {
     /// What each package gets under each name; those that are alike count as one. The roots' is first, without a package.
     fn wiring(&self) -> Vec<(Option<(PackageId, Digest)>, Edges<'l>)> {
         let mut wiring: Vec<(_, Edges<'_>)> = vec![(None, Edges::new())];
-        let mut places = HashMap::new();
+        let mut places = HashMap::default();
         for root in self.roots.iter().filter_map(|root| self.lock.package(*root)) {
             wiring[0].1.entry(&root.name).or_default().insert((&root.name, &root.version));
         }

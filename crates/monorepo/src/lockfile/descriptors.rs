@@ -1,6 +1,8 @@
 //! What both of yarn's formats have in common: a package is looked up by the name and range of a manifest.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use foldhash::HashMap;
 
 use super::graph::Draft;
 use super::{Finder, Lock, Member, PackageId, Resolution, one};

@@ -1,6 +1,6 @@
 //! From what a file lists to packages that know what they are with all that is below them.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::{Package, PackageId, Resolution};
 use crate::digest::{Digest, Hasher};

@@ -15,13 +15,14 @@ mod npm;
 mod pnpm;
 mod yaml;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 pub use self::changes::{Change, Difference, changes};
 use self::graph::Draft;
 use crate::digest::Digest;
 use crate::files::Files;
 use crate::problem::Problem;
+use foldhash::{HashMap, HashSet};
 
 /// A lockfile.
 #[derive(Clone, Debug)]
@@ -201,7 +202,7 @@ impl Lock {
 
     /// All that is at or below some packages, in order.
     pub fn reach(&self, roots: impl IntoIterator<Item = PackageId>) -> BTreeSet<PackageId> {
-        let mut reached = HashSet::new();
+        let mut reached = HashSet::default();
         let mut waiting: Vec<_> = roots.into_iter().collect();
         while let Some(id) = waiting.pop() {
             if let Some(package) = self.package(id)

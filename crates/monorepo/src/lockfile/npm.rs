@@ -1,7 +1,8 @@
 //! `package-lock.json` and `npm-shrinkwrap.json`, versions 2 and 3 (<https://docs.npmjs.com/cli/configuring-npm/package-lock-json>).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::HashMap;
 use serde::Deserialize;
 use serde_json::Value;
 

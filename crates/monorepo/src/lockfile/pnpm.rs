@@ -1,6 +1,6 @@
 //! `pnpm-lock.yaml`, versions 5 to 9 (<https://github.com/pnpm/spec/tree/master/lockfile>).
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::graph::Draft;
 use super::yaml::{self, Node};

@@ -3,8 +3,8 @@
 //! Built upon the parser's events: `saphyr`'s own tree takes twice the time, and turns versions such as `1.10` into numbers.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
+use foldhash::HashSet;
 use saphyr_parser::{Event, Parser};
 
 use crate::digest::Hasher;
@@ -110,7 +110,7 @@ fn fitted(text: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 fn unique(entries: &Entries<'_>) -> Result<(), Wrong> {
-    let mut seen = HashSet::with_capacity(entries.len());
+    let mut seen = HashSet::with_capacity_and_hasher(entries.len(), Default::default());
     match entries.iter().find(|(key, _)| !seen.insert(key.as_ref())) {
         Some((key, node)) => Err((node.line, format!("`{key}` twice"))),
         None => Ok(()),

@@ -17,8 +17,10 @@ mod reading;
 mod selection;
 mod turbo;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+
+use foldhash::HashMap;
 
 use crate::digest::Digest;
 use crate::files::Files;

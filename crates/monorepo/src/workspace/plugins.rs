@@ -1,8 +1,9 @@
 //! The targets that Nx's own plugins make of the configuration files in a folder
 //! (<https://nx.dev/concepts/inferred-tasks>).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use foldhash::HashMap;
 use serde_json::Value;
 
 use super::manifests::{around, below, folder, join, texts};

@@ -1,8 +1,9 @@
 //! From manifests to projects and their edges.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use super::discovery::Discovery;
@@ -19,8 +20,13 @@ use crate::setting::Setting;
 /// Reads the projects of a commit.
 pub(crate) fn read(files: &Files<'_>) -> Workspace {
     let discovery = Discovery::new(files);
-    let mut reader =
-        Reader { files, discovery, workspace: Workspace::default(), scopes: Vec::new(), by_package: HashMap::new() };
+    let mut reader = Reader {
+        files,
+        discovery,
+        workspace: Workspace::default(),
+        scopes: Vec::new(),
+        by_package: HashMap::default(),
+    };
     reader.projects();
     reader.name();
     reader.edges();
@@ -48,7 +54,7 @@ impl Reader<'_> {
     fn projects(&mut self) {
         let mut roots: BTreeMap<String, usize> = BTreeMap::new();
         // Most projects have the same targets as others: they share them.
-        let mut targets: HashSet<Arc<Targets>> = HashSet::new();
+        let mut targets: HashSet<Arc<Targets>> = HashSet::default();
         let folders: Vec<String> = self.discovery.roots.iter().cloned().collect();
         for root in folders {
             let (mut project, mut member) = self.project(&root);
@@ -283,7 +289,7 @@ impl Reader<'_> {
                 }
             }
             edges.extend(self.any_library(&root));
-            let mut known = HashSet::from([ProjectId(place)]);
+            let mut known = HashSet::from_iter([ProjectId(place)]);
             edges.retain(|edge| known.insert(edge.to));
             if let Some(project) = self.workspace.projects.get_mut(place) {
                 project.dependencies = edges;
@@ -309,7 +315,7 @@ impl Reader<'_> {
     }
 
     fn implicit_edges(&mut self) {
-        let mut meant: HashMap<(usize, String), Vec<ProjectId>> = HashMap::new();
+        let mut meant: HashMap<(usize, String), Vec<ProjectId>> = HashMap::default();
         for place in 0..self.workspace.members.len() {
             let Some(nx) = self.workspace.members.get(place).and_then(|member| member.nx.as_ref()) else { continue };
             let (workspace, implicit) = (nx.nx, nx.implicit.clone());

@@ -1,8 +1,10 @@
 //! Which files count for what is built, and which parts of the root's configuration reach it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, MutexGuard, PoisonError};
+
+use foldhash::HashMap;
 
 use super::manifests::join;
 use super::nxignore::Ignored;
