@@ -1,5 +1,6 @@
 //! `cargo xtask image`: the suite as a container image, and the tree of files that it holds.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -51,7 +52,7 @@ pub(crate) fn image(build: Build) -> Result<()> {
 pub(crate) fn rootfs(build: Build) -> Result<PathBuf> {
     let program = match build {
         Build::Shipped => compile(&[PROGRAM])?.join(PROGRAM),
-        Build::Quick => for_development()?,
+        Build::Quick => for_development(PROGRAM)?,
     };
     let rootfs = target().join("rootfs").join(architecture()?);
     if rootfs.exists() {
@@ -74,6 +75,13 @@ pub(crate) fn rootfs(build: Build) -> Result<PathBuf> {
     // The path that rustls' native roots read first. https://docs.rs/rustls-native-certs
     copy(roots, &rootfs.join("etc/ssl/certs/ca-certificates.crt"))?;
     Ok(rootfs)
+}
+
+/// What the image gives its program in the environment, for who runs the program outside of it.
+pub(crate) fn environment() -> Result<BTreeMap<String, String>> {
+    let dockerfile = std::fs::read_to_string(root().join("Dockerfile")).context("cannot read the Dockerfile")?;
+    let settings = dockerfile.lines().filter_map(|line| line.strip_prefix("ENV ")?.split_once('='));
+    Ok(settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 /// Writes what the image's program is made of. Beside it the image holds the CA roots, and nothing else.
@@ -112,12 +120,12 @@ pub(crate) fn compile(packages: &[&str]) -> Result<PathBuf> {
     Ok(target().join(triple).join("image"))
 }
 
-/// Compiles the suite for development. The rehearsal is named beside it as it asks for all that tests do of the libraries that
+/// Compiles a program for development. The rehearsal is named beside it as it asks for all that tests do of the libraries that
 /// both are made of: what was compiled for the tests is linked.
-fn for_development() -> Result<PathBuf> {
-    let packages = ["--package", "rehearse", "--package", PROGRAM, "--bin", PROGRAM];
+pub(crate) fn for_development(name: &str) -> Result<PathBuf> {
+    let packages = ["--package", "rehearse", "--package", name, "--bin", name];
     cargo().args(["build", "--quiet", "--locked"]).args(packages).run()?;
-    Ok(target().join("debug").join(PROGRAM))
+    Ok(target().join("debug").join(name))
 }
 
 /// The libraries of this machine that a program is linked with, the loader among them: `name => /path (address)`.

@@ -6,9 +6,11 @@ mod docker;
 mod e2e;
 mod fuzz;
 mod image;
+mod images;
 mod policies;
 mod poll;
 mod process;
+mod registry;
 mod release;
 mod snippets;
 mod tools;
@@ -48,7 +50,7 @@ enum Task {
     Bench {
         /// What to measure.
         races: Vec<bench::Race>,
-        /// Of `push`, only the lines with all of these words in them or above them: `--only cold --only layout`.
+        /// Of `push` and `affected`, only the lines with all of these words in them or above them: `--only cold --only layout`.
         #[arg(long)]
         only: Vec<String>,
     },

@@ -17,19 +17,21 @@ use crate::process::{Run, program, say, target};
 
 /// How many projects the repositories have.
 const SIZES: [usize; 3] = [10, 200, 2000];
-/// A contestant runs as often as this at most, and no further time when it has taken `ENOUGH` in all.
+/// There are as many turns at most, and no further one when they have taken `ENOUGH` in all.
 const RUNS: usize = 9;
-const ENOUGH: Duration = Duration::from_secs(40);
+const ENOUGH: Duration = Duration::from_secs(60);
 
-/// Measures and prints.
-pub(super) fn run() -> Result<()> {
+/// Measures and prints the lines with these words in them; all, if there are no words.
+pub(super) fn run(only: &[String]) -> Result<()> {
     let ours = image::rootfs(Build::Shipped)?.join("build-affected");
     let tools = target().join("tools/peers");
     std::fs::create_dir_all(&tools)?;
     let peers = Peers::install(&tools)?;
     let gauge = Gauge::new()?;
-    let contestants = [Contestant::Ours(&ours)].into_iter().chain(Peer::ALL.map(|peer| Contestant::Peer(&peers, peer)));
-    let contestants: Vec<Contestant<'_>> = contestants.collect();
+    let peer = |peer| Contestant::Peer(&peers, peer);
+    // Nx has to find the repository installed, which the others are not to see.
+    let groups =
+        [vec![Contestant::Ours(&ours), peer(Peer::Turbo), peer(Peer::Pnpm)], vec![peer(Peer::Nx), peer(Peer::NxTask)]];
     say(format!(
         "{:<9} {:<9} {:<22} {:>9} {:>5} {:>9} {:>7} {:>8}",
         "projects", "change", "what is affected", "wall", "runs", "memory", "missed", "needless"
@@ -38,22 +40,49 @@ pub(super) fn run() -> Result<()> {
         let directory = tempfile::tempdir()?;
         let repository = Estate::new(Shape::of(Tool::Nx, size)).with_races().write(directory.path())?;
         pack(&repository)?;
-        for scenario in &repository.scenarios {
-            for contestant in &contestants {
-                let Measured { walls, memory, answer } = contestant.race(&repository, scenario, &gauge)?;
-                say(format!(
-                    "{size:<9} {:<9} {:<22} {:>6.0} ms {:>5} {memory:>5.0} MiB {:>7} {:>8}",
-                    scenario.name,
-                    contestant.name(),
-                    median(walls.clone()).as_secs_f64() * 1e3,
-                    walls.len(),
-                    scenario.truth.difference(&answer.services).count(),
-                    answer.services.difference(&scenario.truth).count(),
-                ));
+        for (scenario, group) in
+            repository.scenarios.iter().flat_map(|scenario| groups.iter().map(move |group| (scenario, group)))
+        {
+            let is_wanted = |contestant: &&Contestant<'_>| {
+                let line = format!("{size} {} {}", scenario.name, contestant.name());
+                only.iter().all(|word| line.contains(word.as_str()))
+            };
+            let group: Vec<&Contestant<'_>> = group.iter().filter(is_wanted).collect();
+            for (contestant, measured) in group.iter().zip(race(&group, &repository, scenario, &gauge)?) {
+                say(format!("{size:<9} {:<9} {:<22} {}", scenario.name, contestant.name(), measured.line(scenario)));
             }
         }
     }
     Ok(())
+}
+
+/// Has all of them say what is affected, in turns: whatever disturbs one disturbs the others. The first turn fills whatever is kept
+/// between runs, and tells the memory and the answer: none of it is timed.
+fn race(
+    group: &[&Contestant<'_>],
+    repository: &Repository,
+    scenario: &Scenario,
+    gauge: &Gauge,
+) -> Result<Vec<Measured>> {
+    clean(repository)?;
+    let first = group.iter().map(|contestant| {
+        contestant.prepare(repository, scenario)?;
+        let answer = contestant.ask(&gauge.starter(), repository, scenario)?;
+        Ok(Measured { walls: Vec::new(), memory: gauge.read()?, answer })
+    });
+    let mut measured: Vec<Measured> = first.collect::<Result<_>>()?;
+    let began = Instant::now();
+    for turn in 0..RUNS {
+        if turn > 0 && began.elapsed() > ENOUGH {
+            break;
+        }
+        for (contestant, measured) in group.iter().zip(&mut measured) {
+            let started = Instant::now();
+            contestant.ask(&[], repository, scenario)?;
+            measured.walls.push(started.elapsed());
+        }
+    }
+    Ok(measured)
 }
 
 /// Packs a repository as a server does for a clone: what made it stores each file as what differs from the one before.
@@ -77,6 +106,19 @@ struct Measured {
     answer: Answer,
 }
 
+impl Measured {
+    fn line(&self, scenario: &Scenario) -> String {
+        format!(
+            "{:>6.0} ms {:>5} {:>5.0} MiB {:>7} {:>8}",
+            median(self.walls.clone()).as_secs_f64() * 1e3,
+            self.walls.len(),
+            self.memory,
+            scenario.truth.difference(&self.answer.services).count(),
+            self.answer.services.difference(&scenario.truth).count(),
+        )
+    }
+}
+
 impl Contestant<'_> {
     fn name(&self) -> &'static str {
         match self {
@@ -88,25 +130,11 @@ impl Contestant<'_> {
         }
     }
 
-    fn race(&self, repository: &Repository, scenario: &Scenario, gauge: &Gauge) -> Result<Measured> {
-        clean(repository)?;
-        self.prepare(repository, scenario)?;
-        // The first run fills whatever is kept between runs, and tells the memory: none of it is timed.
-        let answer = match self {
-            Self::Ours(binary) => ask(&gauge.starter(), binary, repository, scenario)?,
-            Self::Peer(peers, peer) => (*peers).clone().started_by(gauge.starter()).ask(*peer, repository, scenario)?,
-        };
-        let memory = gauge.read()?;
-        let (began, mut walls) = (Instant::now(), Vec::new());
-        while walls.is_empty() || (walls.len() < RUNS && began.elapsed() < ENOUGH) {
-            let started = Instant::now();
-            match self {
-                Self::Ours(binary) => drop(ask(&[], binary, repository, scenario)?),
-                Self::Peer(peers, peer) => drop(peers.ask(*peer, repository, scenario)?),
-            }
-            walls.push(started.elapsed());
+    fn ask(&self, starter: &[PathBuf], repository: &Repository, scenario: &Scenario) -> Result<Answer> {
+        match self {
+            Self::Ours(binary) => ask(starter, binary, repository, scenario),
+            Self::Peer(peers, peer) => (*peers).clone().started_by(starter.to_vec()).ask(*peer, repository, scenario),
         }
-        Ok(Measured { walls, memory, answer })
     }
 
     fn prepare(&self, repository: &Repository, scenario: &Scenario) -> Result<()> {
@@ -136,7 +164,12 @@ fn ask(starter: &[PathBuf], binary: &Path, repository: &Repository, scenario: &S
         ("INPUT_BASE", &scenario.base),
         ("INPUT_HEAD", &scenario.head),
     ];
-    command.env_clear().envs(environment).env("GITHUB_WORKSPACE", &repository.path).env("GITHUB_OUTPUT", &output);
+    command
+        .env_clear()
+        .envs(image::environment()?)
+        .envs(environment)
+        .env("GITHUB_WORKSPACE", &repository.path)
+        .env("GITHUB_OUTPUT", &output);
     let said = quiet(&mut command)?;
     let text = std::fs::read_to_string(&output)?;
     let services = value(&text, "services").with_context(|| format!("no output `services`: {said}"))?;

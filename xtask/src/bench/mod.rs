@@ -26,13 +26,13 @@ pub(crate) enum Race {
     Health,
 }
 
-/// Measures what is named, or everything; of pushes, only the lines with these words.
+/// Measures what is named, or everything; of pushes and of what is affected, only the lines with these words.
 pub(crate) fn run(races: &[Race], only: &[String]) -> Result<()> {
     let all = Race::value_variants();
     for race in if races.is_empty() { all } else { races } {
         match race {
             Race::Start => start::run()?,
-            Race::Affected => affected::run()?,
+            Race::Affected => affected::run(only)?,
             Race::Push => push::run(only)?,
             Race::Health => health::run()?,
         }

@@ -3,6 +3,7 @@
 
 mod aws_api;
 mod certificate;
+mod cut;
 mod github;
 mod infrastructure;
 mod ministack;

@@ -4,7 +4,6 @@
 mod delay;
 mod images;
 mod pusher;
-mod registry;
 
 use std::path::Path;
 use std::process::Command;
@@ -12,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use self::images::{Image, Images};
+use self::images::Images;
 use self::pusher::{Programs, Pusher};
-use self::registry::Registry;
+use crate::images::Image;
 use crate::process::{Run, is_installed, program, say, target};
+use crate::registry::Registry;
 use crate::{docker, tools};
 
 /// From a client to the registry and back, for the half of the runs in which it is far away.
@@ -79,7 +79,7 @@ struct Cost {
 /// Measures and prints the lines with these words in them or above them; all, if there are no words.
 pub(super) fn run(only: &[String]) -> Result<()> {
     docker::require()?;
-    let packages = ["docker-registry", "skopeo", "buildah"];
+    let packages = ["skopeo", "buildah"];
     packages.into_iter().filter(|package| !is_installed(package)).try_for_each(tools::debian_package)?;
     let bench = Bench { programs: Programs::find()?, images: images::make(IMAGES)? };
     for (place, round_trip) in [("near", Duration::ZERO), ("40 ms away", FAR)] {

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::images::Image;
 use crate::image;
+use crate::images::Image;
 use crate::process::{Run, program, target};
 use crate::tools;
 

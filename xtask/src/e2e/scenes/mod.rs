@@ -8,6 +8,7 @@ mod health;
 mod migrations;
 mod operations;
 mod pull_requests;
+mod registries;
 mod releasing;
 mod workflows;
 
@@ -31,6 +32,8 @@ pub(crate) enum Part {
     Health,
     /// Four databases of a real PostgreSQL, with snapshots before and a restore.
     Databases,
+    /// What pushes images, against Debian's registry.
+    Registries,
 }
 
 /// Plays these parts; all, if none is named.
@@ -51,6 +54,9 @@ pub(crate) fn play(stage: &Stage, parts: &[Part]) -> Result<()> {
     }
     if is_asked(Part::Databases) {
         migrations::four_databases_side_by_side(stage, &stage.folder("databases")?)?;
+    }
+    if is_asked(Part::Registries) {
+        registries::play(&stage.folder("registries")?)?;
     }
     let left_out = Part::value_variants().iter().filter(|part| !is_asked(**part));
     left_out.for_each(|part| say(format!("\nskipped, for it was not asked for: {part:?}")));

@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::images::Image;
-use crate::poll;
+use crate::images::Image;
 use crate::process::{Run, program, target};
+use crate::{poll, tools};
 
 /// A registry of its own folder on a free port, until dropped. <https://distribution.github.io/distribution/>
-pub(super) struct Registry {
+pub(crate) struct Registry {
     process: Child,
     /// `127.0.0.1:PORT`
-    pub(super) address: String,
+    pub(crate) address: String,
     folder: PathBuf,
 }
 
 impl Registry {
-    pub(super) fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let folder = target().join(format!("bench/registry-{port}"));
+        let folder = target().join(format!("registries/{port}"));
         std::fs::create_dir_all(&folder)?;
         let address = format!("127.0.0.1:{port}");
         let config = format!(
@@ -30,7 +30,7 @@ impl Registry {
             folder.join("data").display()
         );
         std::fs::write(folder.join("config.yml"), config)?;
-        let process = program("docker-registry")
+        let process = program(tools::debian("docker-registry")?.join("usr/bin/docker-registry"))
             .arg("serve")
             .arg(folder.join("config.yml"))
             .stdout(Stdio::null())
@@ -43,7 +43,7 @@ impl Registry {
     }
 
     /// Has it hold what another machine pushed before.
-    pub(super) fn seed(&self, image: &Image) -> Result<()> {
+    pub(crate) fn seed(&self, image: &Image) -> Result<()> {
         program("skopeo")
             .args(["copy", "--quiet", "--dest-tls-verify=false", &image.layout_reference()])
             .arg(format!("docker://{}", image.at(&self.address)))
@@ -52,7 +52,7 @@ impl Registry {
     }
 
     /// The bytes of all that it holds.
-    pub(super) fn stored(&self) -> Result<u64> {
+    pub(crate) fn stored(&self) -> Result<u64> {
         size_of(&self.folder)
     }
 }
