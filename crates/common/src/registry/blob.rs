@@ -14,6 +14,7 @@ use super::refusal::{Need, code, explain_silence, no_repository, unexpected, wor
 use crate::extent::Extent;
 use crate::failure::Failure;
 use crate::names::{Digest, RepositoryName};
+use crate::policy::human;
 
 /// How long nothing may move in an upload, its last answer included: the registry has the blob together by then.
 const STALLED: Duration = Duration::from_secs(120);
@@ -66,7 +67,7 @@ impl Repository<'_> {
         from: Option<&RepositoryName>,
         moved: &Arc<AtomicU64>,
     ) -> Result<Arrived, Failure> {
-        let doing = format!("send blob {} ({} bytes) to `{}`", digest.short(), extent.length(), self.name);
+        let doing = format!("send blob {} ({}) to `{}`", digest.short(), human(extent.length()), self.name);
         // Held from the session to its end: what is limited is how many are open side by side.
         let _permit = self.registry.uploads.acquire().await.map_err(Failure::bug)?;
         let mut is_heard = false;
