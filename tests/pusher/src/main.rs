@@ -17,7 +17,7 @@ use common::http::Http;
 use common::image_source::{ImageSource, SourceImage};
 use common::names::Tag;
 use common::push::{Destination, LayerMap, Pusher};
-use common::registry::{Keys, Registry, Repository};
+use common::registry::{Keys, Manifest, Registry, Repository};
 use common::runner::Runner;
 use common::stop::Stop;
 use futures_util::future::try_join_all;
@@ -71,30 +71,36 @@ async fn push(
         known => LayerMap::read(&repository, known, "linux/amd64").await?,
     };
     let destination = Destination { repository, ecr: None };
-    let image = match opened {
-        Some(image) => image,
-        None => taken(edges, pusher, source, &destination, &map).await?,
-    };
     let there = destination.repository.manifest(tag.as_str()).await?;
-    if there.is_some_and(|there| image.is(&there)) {
-        edges.runner.say(format!("{source}: unchanged"));
-        return Ok(());
+    let image = match opened {
+        Some(image) => (!there.is_some_and(|there| image.is(&there))).then_some(image),
+        None => taken(edges, pusher, source, &destination, &map, there.as_ref()).await?,
+    };
+    match image {
+        Some(image) => pusher.push(source, &image, &destination, &map, &[tag]).await.map(drop),
+        None => {
+            edges.runner.say(format!("{source}: unchanged"));
+            Ok(())
+        }
     }
-    pusher.push(source, &image, &destination, &map, &[tag]).await.map(drop)
 }
 
-/// An image of the Docker engine, without the layers that the registry has.
+/// An image of the Docker engine, without the layers that the registry has; `None` if the registry has it.
 async fn taken(
     edges: &Edges,
     pusher: &Pusher<'_>,
     name: &str,
     destination: &Destination<'_>,
     map: &LayerMap,
-) -> Result<SourceImage, Failure> {
+    there: Option<&Manifest>,
+) -> Result<Option<SourceImage>, Failure> {
     let docker: Docker = edges.docker().await?;
-    let there = destination.present(map.blobs().cloned().collect()).await?;
     let local = docker.inspect(name).await?.ok_or_else(|| Failure::input(format!("there is no image `{name}`")))?;
+    if there.is_some_and(|there| there.is_of(&local.id)) {
+        return Ok(None);
+    }
+    let there = destination.present(map.blobs().cloned().collect()).await?;
     let is_there = |id: &&common::names::Digest| map.get(id).is_some_and(|layer| there.contains(&layer.digest));
     let known: BTreeSet<_> = local.layers.iter().filter(is_there).cloned().collect();
-    docker.take(name, known, pusher.folder()).await
+    docker.take(name, known, pusher.folder()).await.map(Some)
 }

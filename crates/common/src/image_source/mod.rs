@@ -161,8 +161,7 @@ impl SourceImage {
 
     /// Whether a manifest is that of this image: compressed by somebody else it has other digests, and the same configuration.
     pub fn is(&self, manifest: &Manifest) -> bool {
-        let config = manifest.parts().ok().and_then(|parts| parts.config);
-        self.digest() == Some(manifest.digest()) || config.is_some_and(|config| config.digest == self.image.id)
+        self.digest() == Some(manifest.digest()) || manifest.is_of(&self.image.id)
     }
 
     /// Looks at it as closely as a policy asks for: its files are read if some have to be there, or if it is too big.

@@ -81,6 +81,12 @@ pub(crate) struct Parts {
 }
 
 impl Manifest {
+    /// Whether it is that of the image of this id: the digest of its configuration.
+    pub fn is_of(&self, id: &Digest) -> bool {
+        let config = self.parts().ok().and_then(|parts| parts.config);
+        config.is_some_and(|config| config.digest == *id)
+    }
+
     /// Its digest.
     pub fn digest(&self) -> Digest {
         Digest::of_bytes(&self.bytes)
