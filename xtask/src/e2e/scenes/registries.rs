@@ -81,9 +81,11 @@ impl Scene<'_> {
         let told = self.run(&source, &format!("{dead}/shop/dead:v1"), "")?;
         ensure!(!told.succeeded, "a push over a dead line succeeded: {}", told.text);
         told.says("times in a row")?.says("run again: what arrived is not sent twice")?;
-        ensure!(self.manifest(&format!("{address}/shop/dead:v1")).is_err(), "a tag names an image that never arrived");
+        ensure!(!self.has("shop/dead", "v1")?, "a tag names an image that never arrived");
         self.push(&source, &format!("{address}/shop/dead:v1"), "")?.says("sent (")?;
-        self.expect_whole(&format!("{address}/shop/dead:v1"), image)
+        self.expect_whole(&format!("{address}/shop/dead:v1"), image)?;
+        ensure!(self.has("shop/dead", "v1")?, "the registry does not have what was copied out of it");
+        Ok(())
     }
 
     /// Pushes; `known` is the tag of an image that the repository has.
@@ -120,6 +122,16 @@ impl Scene<'_> {
             bail!("{at} is {found}, and the image that was built is {built}");
         }
         Ok(())
+    }
+
+    /// Whether there is something at a tag, as the registry itself says.
+    fn has(&self, repository: &str, tag: &str) -> Result<bool> {
+        let url = format!("http://{}/v2/{repository}/manifests/{tag}", self.registry.address);
+        match ureq::get(url).header("Accept", "application/vnd.oci.image.manifest.v1+json").call() {
+            Ok(_) => Ok(true),
+            Err(ureq::Error::StatusCode(404)) => Ok(false),
+            Err(error) => Err(error).context("the registry does not say what it has"),
+        }
     }
 
     fn manifest(&self, at: &str) -> Result<Value> {
