@@ -6,12 +6,12 @@ mod docker;
 mod e2e;
 mod fuzz;
 mod image;
-mod images;
 mod policies;
 mod poll;
 mod process;
 mod registry;
 mod release;
+mod samples;
 mod snippets;
 mod tools;
 

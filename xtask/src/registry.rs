@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::images::Image;
 use crate::process::{Run, program, target};
+use crate::samples::Image;
 use crate::{poll, tools};
 
 /// A registry of its own folder on a free port, until dropped. <https://distribution.github.io/distribution/>

@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 use std::path::Path;
 
-use foldhash::{HashMap, HashSet};
+use foldhash::{HashMap, HashMapExt, HashSet};
 use gix::ObjectId;
 use gix::odb::pack::data::{self, entry::Header};
 use gix::odb::pack::index;
@@ -62,7 +62,7 @@ impl Pack {
                 told.entry(next).or_default().push(offset);
             }
         }
-        let mut weights: HashMap<u64, usize> = HashMap::with_capacity_and_hasher(known.len(), Default::default());
+        let mut weights: HashMap<u64, usize> = HashMap::with_capacity(known.len());
         for offset in walked(&told).into_iter().rev() {
             let below = told.get(&Some(offset)).into_iter().flatten().filter_map(|below| weights.get(below));
             let weight = 1 + below.sum::<usize>();

@@ -21,7 +21,7 @@ mod words;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use foldhash::HashSet;
+use foldhash::{HashSet, HashSetExt};
 
 pub(crate) use self::batch::in_parallel;
 pub use self::batch::{Cache, Scanned, resolve_all, scan_all};
@@ -114,7 +114,7 @@ fn search(arena: &mut Arena, text: &str) -> Scan {
 /// Each specifier once, with its line.
 fn in_order(arena: &mut Arena, text: &str, mut found: Vec<Found<'_>>) -> Vec<Import> {
     found.sort_by_key(|(offset, _)| *offset);
-    let mut known = HashSet::with_capacity_and_hasher(found.len(), Default::default());
+    let mut known = HashSet::with_capacity(found.len());
     let (mut line, mut at) = (1, 0);
     let mut imports = Vec::with_capacity(found.len());
     for (offset, specifier) in &found {

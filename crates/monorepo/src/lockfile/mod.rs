@@ -17,12 +17,13 @@ mod yaml;
 
 use std::collections::BTreeSet;
 
+use foldhash::{HashMap, HashSet};
+
 pub use self::changes::{Change, Difference, changes};
 use self::graph::Draft;
 use crate::digest::Digest;
 use crate::files::Files;
 use crate::problem::Problem;
-use foldhash::{HashMap, HashSet};
 
 /// A lockfile.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use foldhash::HashSet;
+use foldhash::{HashSet, HashSetExt};
 use saphyr_parser::{Event, Parser};
 
 use crate::digest::Hasher;
@@ -110,7 +110,7 @@ fn fitted(text: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 fn unique(entries: &Entries<'_>) -> Result<(), Wrong> {
-    let mut seen = HashSet::with_capacity_and_hasher(entries.len(), Default::default());
+    let mut seen = HashSet::with_capacity(entries.len());
     match entries.iter().find(|(key, _)| !seen.insert(key.as_ref())) {
         Some((key, node)) => Err((node.line, format!("`{key}` twice"))),
         None => Ok(()),

@@ -4,8 +4,8 @@ use std::fs;
 
 use anyhow::Result;
 
-use crate::images::{Image, MEGABYTE};
 use crate::process::target;
+use crate::samples::{Image, MEGABYTE};
 
 /// What is pushed.
 pub(super) struct Images {

@@ -13,9 +13,9 @@ use anyhow::{Context, Result, bail};
 
 use self::images::Images;
 use self::pusher::{Programs, Pusher};
-use crate::images::Image;
 use crate::process::{Run, is_installed, program, say, target};
 use crate::registry::Registry;
+use crate::samples::Image;
 use crate::{docker, tools};
 
 /// From a client to the registry and back, for the half of the runs in which it is far away.

@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::image;
-use crate::images::Image;
 use crate::process::{Run, program, target};
+use crate::samples::Image;
 use crate::tools;
 
 /// Who pushes, from what.

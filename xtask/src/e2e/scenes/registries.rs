@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::open;
 use crate::e2e::cut::{Then, breaking};
 use crate::image;
-use crate::images::{Image, MEGABYTE};
 use crate::process::{Run, is_installed, program, say};
 use crate::registry::Registry;
+use crate::samples::{Image, MEGABYTE};
 use crate::tools;
 
 /// After so many bytes the line breaks: amid the biggest layer.

@@ -23,7 +23,7 @@ pub(crate) struct Image {
 impl Image {
     /// An image of layers of so many bytes each, by the seeds of their contents. It is made if it is not there yet.
     pub(crate) fn of(folder: &Path, repository: &str, tag: &str, layers: &[(u64, usize)]) -> Result<Self> {
-        let name = format!("bench/{repository}:{tag}");
+        let name = format!("samples/{repository}:{tag}");
         let stem = folder.join(format!("{repository}-{tag}"));
         let (archive, layout) = (stem.with_extension("tar"), stem.with_extension("oci"));
         let is_known = program("docker").args(["image", "inspect", &name]).read().is_ok();
