@@ -4,9 +4,9 @@ use std::fmt;
 
 use crate::ignore::Ignore;
 use crate::inputs::Inputs;
+use crate::path;
 use crate::service::Service;
 use crate::snapshot::Snapshot;
-use crate::view::within;
 use crate::workspace::Role;
 
 /// A file that does not reach a service, and why.
@@ -57,7 +57,7 @@ impl Snapshot<'_> {
     fn why_not(&self, service: &Service, inputs: &Inputs<'_>, ignore: &Ignore, path: &str) -> Why {
         let project = self.workspace.owner(path).filter(|project| !self.root(*project).is_empty());
         let by = ignore.file().unwrap_or_default();
-        let is_ignored = within(path, &service.context).is_some_and(|path| ignore.leaves_out(path));
+        let is_ignored = path::below(path, &service.context).is_some_and(|path| ignore.leaves_out(path));
         match project {
             _ if self.is_lockfile(path) => Why::Elsewhere,
             Some(project) if !inputs.before.contains_key(self.name(project)) => {
@@ -68,7 +68,7 @@ impl Snapshot<'_> {
                 let reads = self.workspace.reads(None, &self.task);
                 let is_built = [Role::Own, Role::Dependency(reads)].into_iter().any(|role| {
                     let selection = self.workspace.selection(project, role, &self.task);
-                    within(path, root).is_some_and(|path| selection.has(path))
+                    path::below(path, root).is_some_and(|path| selection.has(path))
                 });
                 match is_built && is_ignored {
                     true => Why::Ignored { by: by.to_owned() },

@@ -1,10 +1,10 @@
 //! The files of one commit.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::listing::{Apart, Listing};
 use crate::problem::Problem;
 
 /// The largest file that is read for what it says; what is larger counts by its bytes alone.
@@ -52,13 +52,6 @@ pub trait Contents: Sync {
     fn places(&self, ids: &[BlobId]) -> Vec<usize>;
 }
 
-/// What is where, in byte order of the paths. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(crate) struct Listing(Arc<Vec<(Arc<str>, Entry)>>);
-
-/// The paths at which two listings differ, with what the one and the other have there.
-pub(crate) type Apart<'l> = BTreeMap<&'l str, [Option<Entry>; 2]>;
-
 /// The files of one commit. A path is relative to the root, with `/`, without `./`; a folder has no entry of its own.
 #[derive(Clone)]
 pub struct Files<'a> {
@@ -68,28 +61,13 @@ pub struct Files<'a> {
 
 impl<'a> Files<'a> {
     /// The files of a commit.
-    pub fn new(mut entries: Vec<(Arc<str>, Entry)>, contents: &'a dyn Contents) -> Self {
-        entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        entries.shrink_to_fit();
-        Self { entries: Listing(Arc::new(entries)), contents }
+    pub fn new(entries: Vec<(Arc<str>, Entry)>, contents: &'a dyn Contents) -> Self {
+        Self { entries: Listing::new(entries), contents }
     }
 
-    /// The same files but for what is at these paths, which are in byte order; `None` is nothing.
+    /// The same files but for what is at these paths; `None` is nothing.
     pub fn but<'c>(&self, others: impl IntoIterator<Item = (&'c str, Option<Entry>)>) -> Self {
-        let mut others = others.into_iter().peekable();
-        let mut entries = Vec::with_capacity(self.entries.0.len());
-        let new = |(path, entry): (&str, Option<Entry>)| Some((Arc::from(path), entry?));
-        for known in self.entries.0.iter() {
-            while let Some(other) = others.next_if(|(path, _)| *path < &*known.0) {
-                entries.extend(new(other));
-            }
-            match others.next_if(|(path, _)| *path == &*known.0) {
-                Some((_, entry)) => entries.extend(entry.map(|entry| (known.0.clone(), entry))),
-                None => entries.push(known.clone()),
-            }
-        }
-        entries.extend(others.filter_map(new));
-        Self { entries: Listing(Arc::new(entries)), contents: self.contents }
+        Self { entries: self.entries.but(others), contents: self.contents }
     }
 
     /// The same files, read from elsewhere.
@@ -109,15 +87,12 @@ impl<'a> Files<'a> {
 
     /// All files, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Entry)> {
-        self.entries.0.iter().map(|(path, entry)| (&**path, *entry))
+        self.below("")
     }
 
     /// The files in a folder and below, in order; blank is the root.
     pub fn below(&self, folder: &str) -> impl Iterator<Item = (&str, Entry)> {
-        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        let start = self.entries.0.partition_point(|(path, _)| **path < *prefix);
-        let rest = self.entries.0[start..].iter().map(|(path, entry)| (&**path, *entry));
-        rest.take_while(move |(path, _)| path.starts_with(&prefix))
+        self.entries.below(folder)
     }
 
     /// The file at a path, else the files below the folder.
@@ -129,34 +104,12 @@ impl<'a> Files<'a> {
 
     /// What lies directly in a folder, in byte order of the files below; blank is the root. A folder has no entry.
     pub fn children(&self, folder: &str) -> impl Iterator<Item = (&str, Option<Entry>)> {
-        let start = if folder.is_empty() { 0 } else { folder.len() + 1 };
-        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        let mut place = self.entries.0.partition_point(|(path, _)| **path < *prefix);
-        std::iter::from_fn(move || {
-            let (path, entry) = self.entries.0.get(place)?;
-            let name = path.strip_prefix(&prefix)?;
-            let Some(end) = name.find('/') else {
-                place += 1;
-                return Some((&**path, Some(*entry)));
-            };
-            // All that lies below the folder is jumped over, however much it is.
-            let child = &path[..start + end];
-            let is_below = |other: &str| other.strip_prefix(child).is_some_and(|rest| rest.starts_with('/'));
-            let rest = &self.entries.0[place..];
-            let mut reach = 1;
-            while rest.get(reach).is_some_and(|(other, _)| is_below(other)) {
-                reach *= 2;
-            }
-            let end = reach.min(rest.len());
-            place += reach / 2 + rest[reach / 2..end].partition_point(|(other, _)| is_below(other));
-            Some((child, None))
-        })
+        self.entries.children(folder)
     }
 
     /// What is at a path, with the path as it is kept here; `None` if there is no file.
     pub fn find(&self, path: &str) -> Option<(&str, Entry)> {
-        let place = self.entries.0.binary_search_by(|(known, _)| (**known).cmp(path)).ok()?;
-        self.entries.0.get(place).map(|(path, entry)| (&**path, *entry))
+        self.entries.find(path)
     }
 
     /// What is at a path; `None` if there is no file.
@@ -171,7 +124,7 @@ impl<'a> Files<'a> {
 
     /// Whether there is a folder at a path: some file lies below it.
     pub fn has_folder(&self, path: &str) -> bool {
-        self.below(path).next().is_some()
+        self.entries.has_folder(path)
     }
 
     /// The content of a file; `None` if there is no such file.
@@ -210,25 +163,9 @@ impl<'a> Files<'a> {
     }
 }
 
-impl Listing {
-    /// See [`Files::apart`].
-    pub(crate) fn apart<'l>(&'l self, other: &'l Self) -> Apart<'l> {
-        let (mut ours, mut others) = (self.0.iter().peekable(), other.0.iter().peekable());
-        let mut apart = Apart::new();
-        while let Some(path) = ours.peek().into_iter().chain(others.peek()).map(|(path, _)| &**path).min() {
-            let here = |(known, _): &&(Arc<str>, Entry)| **known == *path;
-            let sides = [ours.next_if(here), others.next_if(here)].map(|side| side.map(|(_, entry)| *entry));
-            if sides[0] != sides[1] {
-                apart.insert(path, sides);
-            }
-        }
-        apart
-    }
-}
-
 impl fmt::Debug for Files<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_map().entries(self.entries.0.iter().map(|(path, entry)| (path, entry))).finish()
+        formatter.debug_map().entries(self.iter()).finish()
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::files::{Entry, Files};
-use crate::imports::{Resolution, Resolved, Resolver, Scanned, TypeScript, in_parallel, resolve_all};
+use crate::imports::{Resolution, Resolved, Resolver, Scanned, TypeScript, resolve_all};
+use crate::parallel::in_parallel;
 use crate::workspace::{ProjectId, Role, Selection, Workspace};
 
 /// What the projects depend on.

@@ -6,7 +6,7 @@
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::files::{Files, Kind};
+use crate::files::{Entry, Files, Kind};
 use crate::problem::Problem;
 
 /// The rules of one `.dockerignore`.
@@ -92,7 +92,7 @@ impl Ignore {
 
     /// The files below a folder that are part of the context, in order; both are relative to the repository's root. A folder
     /// that is left out as a whole is not walked through.
-    pub fn kept<'f>(&self, files: &'f Files<'_>, context: &str, folder: &str) -> Vec<&'f str> {
+    pub fn kept<'f>(&self, files: &'f Files<'_>, context: &str, folder: &str) -> Vec<(&'f str, Entry)> {
         let (context, folder) = (crate::dockerfile::normal(context), crate::dockerfile::normal(folder));
         let Some(within) = relative(&folder, &context) else { return Vec::new() };
         let decided = if within.is_empty() { 0 } else { ancestors(within).fold(0, |at, path| self.decide(path, at)) };
@@ -102,9 +102,16 @@ impl Ignore {
         kept
     }
 
-    fn walk<'f>(&self, files: &'f Files<'_>, folder: &str, start: usize, decided: Decided, kept: &mut Vec<&'f str>) {
+    fn walk<'f>(
+        &self,
+        files: &'f Files<'_>,
+        folder: &str,
+        start: usize,
+        decided: Decided,
+        kept: &mut Vec<(&'f str, Entry)>,
+    ) {
         if self.rules.is_empty() {
-            kept.extend(files.below(folder).map(|(path, _)| path));
+            kept.extend(files.below(folder));
             return;
         }
         for (path, entry) in files.children(folder) {
@@ -112,7 +119,7 @@ impl Ignore {
             let decided = self.decide(name, decided);
             let is_left_out = self.is_left_out(decided);
             match entry {
-                Some(_) if !is_left_out => kept.push(path),
+                Some(entry) if !is_left_out => kept.push((path, entry)),
                 Some(_) => {}
                 None if is_left_out && !self.lets_in_below(name, decided) => {}
                 None => self.walk(files, path, start, decided, kept),
@@ -267,10 +274,11 @@ mod tests {
         ]);
         let files = made.files();
         let ignore = Ignore::parse("**/node_modules\n*/*.md\napps\n!apps/auth/a*", "").unwrap();
-        assert_eq!(ignore.kept(&files, "web", "web"), ["web/apps/auth/a.ts"]);
-        assert_eq!(ignore.kept(&files, "web", "web/apps"), ["web/apps/auth/a.ts"]);
-        assert!(ignore.kept(&files, "web", "web/libs").is_empty());
-        assert!(ignore.kept(&files, "web", "webs").is_empty(), "no part of the context");
+        let kept = |folder| ignore.kept(&files, "web", folder).into_iter().map(|(path, _)| path).collect::<Vec<_>>();
+        assert_eq!(kept("web"), ["web/apps/auth/a.ts"]);
+        assert_eq!(kept("web/apps"), ["web/apps/auth/a.ts"]);
+        assert!(kept("web/libs").is_empty());
+        assert!(kept("webs").is_empty(), "no part of the context");
         assert_eq!(Ignore::default().kept(&files, "", "web/apps").len(), 3);
     }
 

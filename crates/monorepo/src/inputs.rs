@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
+
 use crate::digest::{Digest, Hasher};
 use crate::files::{Entry, Kind};
 use crate::lockfile::PackageId;
 use crate::setting::Setting;
 
 /// Counts up when the same files would give another key than before: all images are then built once more.
-const EDITION: &str = "1";
+const EDITION: &str = "2";
 
 /// All that one image is made of.
 #[derive(Clone, Debug)]
@@ -101,37 +103,52 @@ impl Items<'_> {
         self.files.is_empty() && self.settings.is_empty() && self.packages.is_empty()
     }
 
-    pub(crate) fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self, lists: &mut Lists) -> Digest {
         let mut hasher = Hasher::default();
         for (path, entry) in &self.files {
             hasher.field(path);
             hasher.field([mode(entry.kind)]);
             hasher.field(entry.id.0);
         }
-        for Setting { file, part, digest } in &self.settings {
-            hasher.field(file.as_bytes());
-            hasher.field(part.as_bytes());
-            hasher.field(digest);
-        }
+        hasher.field(lists.digest(&self.settings));
         self.packages.iter().for_each(|packages| hasher.field(packages.digest));
         hasher.finish()
     }
 }
 
+/// The digests of lists of settings: most projects have the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lists(HashMap<Vec<Setting>, Digest>);
+
+impl Lists {
+    fn digest(&mut self, settings: &Vec<Setting>) -> Digest {
+        if let Some(known) = self.0.get(settings) {
+            return *known;
+        }
+        let digest = Digest::of(settings.iter().flat_map(Setting::fields));
+        self.0.insert(settings.clone(), digest);
+        digest
+    }
+}
+
 /// The content keys of services: the digests of items that several of them share are made once.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Keys(BTreeMap<usize, Digest>);
+pub(crate) struct Keys {
+    known: BTreeMap<usize, Digest>,
+    lists: Lists,
+}
 
 impl Keys {
     /// Takes the digest of items that live on.
     pub(crate) fn know(&mut self, items: &Arc<Items<'_>>, digest: Digest) {
-        self.0.insert(Arc::as_ptr(items).addr(), digest);
+        self.known.insert(Arc::as_ptr(items).addr(), digest);
     }
 
     /// The key over parts, which live on, and the keys of the services whose images are among them.
     pub(crate) fn of(&mut self, parts: &BTreeMap<Part, Arc<Items<'_>>>, services: &BTreeMap<String, Digest>) -> Digest {
+        let Self { known, lists } = self;
         let digest =
-            |items: &Arc<Items<'_>>| *self.0.entry(Arc::as_ptr(items).addr()).or_insert_with(|| items.digest());
+            |items: &Arc<Items<'_>>| *known.entry(Arc::as_ptr(items).addr()).or_insert_with(|| items.digest(lists));
         let mut digests: Vec<Digest> = parts.values().map(digest).collect();
         // Neither the names of the projects nor their order is in an image.
         digests.sort_unstable();

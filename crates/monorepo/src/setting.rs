@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::digest::Digest;
 
 /// A part of a configuration file. Cheap to clone: most reach many projects.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Setting {
     /// The file.
     pub file: Arc<str>,
@@ -21,6 +21,11 @@ impl Setting {
     /// A part with its value.
     pub fn of(file: &Arc<str>, part: String, value: &Value) -> Self {
         Self { file: Arc::clone(file), part: part.into(), digest: Digest::of_value(value) }
+    }
+
+    /// What tells it from others.
+    pub(crate) fn fields(&self) -> [&[u8]; 3] {
+        [self.file.as_bytes(), self.part.as_bytes(), self.digest.as_ref()]
     }
 
     /// A whole file: one that cannot be read counts by its bytes.

@@ -8,12 +8,14 @@ use std::thread;
 
 use foldhash::{HashMap, HashSet};
 
-use crate::files::{BlobId, Contents, Entry, Files, Kind, Listing};
+use crate::files::{BlobId, Contents, Entry, Files, Kind};
 use crate::graph::Graph;
-use crate::imports::{self, TypeScript, in_parallel, is_source, scan_all};
+use crate::imports::{self, TypeScript, is_source, scan_all};
+use crate::listing::Listing;
 use crate::lockfile::{self, Importer, Lock, Resolution};
+use crate::parallel::in_parallel;
+use crate::path;
 use crate::problem::Problem;
-use crate::view::join;
 use crate::workspace::{Language, Project, ProjectId, Requirement, Workspace};
 
 /// What the files of a commit say together.
@@ -215,9 +217,11 @@ impl Shape {
         for (place, project) in self.workspace.projects.iter().enumerate() {
             for (path, lock) in self.lockfiles(&project.root, Language::JavaScript) {
                 let Some(lock) = lock.filter(|_| project.languages.contains(&Language::JavaScript)) else { continue };
-                for (importer, requirement) in self.requirements(ProjectId(place), Language::JavaScript, folder(path)) {
+                for (importer, requirement) in
+                    self.requirements(ProjectId(place), Language::JavaScript, path::folder(path))
+                {
                     if let Resolution::Workspace(to) = lock.resolve(importer, &requirement.name, &requirement.range) {
-                        let to = self.workspace.at(&join(folder(path), &to));
+                        let to = self.workspace.at(&path::join(path::folder(path), &to));
                         links.extend(to.map(|to| (ProjectId(place), to)));
                     }
                 }
@@ -280,14 +284,14 @@ impl Shape {
 
     /// The lockfiles of the nearest folder that has any.
     pub(crate) fn lockfiles(&self, root: &str, language: Language) -> Vec<(&str, Option<&Lock>)> {
-        let folders = std::iter::successors(Some(root), |root| (!root.is_empty()).then(|| folder(root)));
-        let is_in =
-            |path: &str, of: &str| folder(path) == of && path.ends_with("Cargo.lock") == (language == Language::Rust);
+        let is_in = |path: &str, of: &str| {
+            path::folder(path) == of && path.ends_with("Cargo.lock") == (language == Language::Rust)
+        };
         let found = |folder: &str| -> Vec<(&str, Option<&Lock>)> {
             let locks = self.locks.iter().filter(|(path, _)| is_in(path, folder));
             locks.map(|(path, lock)| (path.as_str(), lock.as_ref().as_ref().ok())).collect()
         };
-        folders.map(found).find(|found| !found.is_empty()).unwrap_or_default()
+        path::around(root).map(found).find(|found| !found.is_empty()).unwrap_or_default()
     }
 
     /// Whether a lockfile says that a package is patched by a file.
@@ -295,7 +299,7 @@ impl Shape {
         let locks = self.locks.iter().filter_map(|(lockfile, lock)| Some((lockfile, lock.as_ref().as_ref().ok()?)));
         let mut patches = locks.flat_map(|(lockfile, lock)| {
             let patches = lock.packages.iter().filter_map(|package| package.patch.as_ref());
-            patches.map(|patch| join(folder(lockfile), patch))
+            patches.map(|patch| path::join(path::folder(lockfile), patch))
         });
         patches.any(|patch| patch == path)
     }
@@ -322,7 +326,7 @@ impl Shape {
 
 /// Whether a file says what a project is, by its name.
 pub(crate) fn is_manifest(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
+    let name = path::name(path);
     matches!(name, "package.json" | "project.json" | "Cargo.toml" | "nx.json" | "turbo.json" | "turbo.jsonc")
         || matches!(name, "pnpm-workspace.yaml" | "lerna.json")
         || (name.starts_with("tsconfig") && name.ends_with(".json"))
@@ -335,9 +339,4 @@ fn subject(name: &str) -> String {
         Some((name, None)) => name.to_owned(),
         None => name.to_owned(),
     }
-}
-
-/// The folder that a path lies in.
-pub(crate) fn folder(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }

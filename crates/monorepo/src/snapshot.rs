@@ -5,14 +5,15 @@ use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use crate::digest::Digest;
-use crate::files::{Apart, Files};
-use crate::imports::in_parallel;
+use crate::files::Files;
 use crate::inputs::{Items, Packages};
+use crate::listing::Apart;
 use crate::lockfile::{PackageId, Resolution};
+use crate::parallel::in_parallel;
+use crate::path;
 use crate::setting::Setting;
 pub use crate::shape::Cache;
-use crate::shape::{Common, Shape, folder, is_manifest};
-use crate::view::{join, within};
+use crate::shape::{Common, Shape, is_manifest};
 use crate::workspace::{Language, Project, ProjectId, Role, Workspace};
 
 /// Parts of a manifest that only say what to resolve to: what came of it is in the lockfile.
@@ -193,7 +194,7 @@ impl<'a> Snapshot<'a> {
         }
         if known.languages.contains(&Language::JavaScript) {
             let selection = self.workspace.selection(project, role, &self.task);
-            let counts = |path: &str| within(path, &known.root).is_some_and(|path| selection.has(path));
+            let counts = |path: &str| path::below(path, &known.root).is_some_and(|path| selection.has(path));
             items.settings.extend(self.typescript.settings(&known.root, counts));
         }
         items
@@ -216,7 +217,7 @@ impl<'a> Snapshot<'a> {
                 continue;
             };
             let mut roots: Vec<PackageId> = Vec::new();
-            for (importer, requirement) in self.requirements(project, language, folder(path)) {
+            for (importer, requirement) in self.requirements(project, language, path::folder(path)) {
                 let (name, range) = (requirement.name.as_str(), requirement.range.as_str());
                 let resolution = lock.resolve(importer, name, range);
                 roots.extend(resolution.packages());
@@ -233,7 +234,7 @@ impl<'a> Snapshot<'a> {
             if lock.packages.iter().any(|package| package.patch.is_some()) {
                 let patches =
                     lock.reach(roots.iter().copied()).into_iter().filter_map(|id| lock.package(id)?.patch.as_ref());
-                let patches: Vec<String> = patches.map(|patch| join(folder(path), patch)).collect();
+                let patches: Vec<String> = patches.map(|patch| path::join(path::folder(path), patch)).collect();
                 items.files.extend(patches.iter().filter_map(|patch| self.files.find(patch)));
             }
             if !roots.is_empty() {

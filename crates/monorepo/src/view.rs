@@ -9,6 +9,7 @@ use crate::files::Files;
 use crate::ignore::Ignore;
 use crate::imports::is_source;
 use crate::inputs::Items;
+use crate::path;
 use crate::problem::Problem;
 use crate::service::Service;
 use crate::setting::Setting;
@@ -76,7 +77,7 @@ impl<'s> View<'s> {
         }
         let Reading { mut view, is_generated, is_own_copied, .. } = reading;
         view.is_complete = is_own_copied && !is_generated;
-        let is_in_folder = |path: &str| path != service.dockerfile && within(path, &service.folder).is_some();
+        let is_in_folder = |path: &str| path != service.dockerfile && path::below(path, &service.folder).is_some();
         let is_of_folder = view.copied.files.iter().any(|(path, _)| is_in_folder(path));
         if own.is_none() && (is_generated || !is_of_folder) {
             // Nobody tells what it is made of, but that its sources are here.
@@ -87,7 +88,7 @@ impl<'s> View<'s> {
 
     /// Whether the context of the build lacks a file.
     pub(crate) fn leaves_out(&self, context: &str, path: &str) -> bool {
-        within(path, context).is_none_or(|path| self.ignore.leaves_out(path))
+        path::below(path, context).is_none_or(|path| self.ignore.leaves_out(path))
     }
 }
 
@@ -151,7 +152,7 @@ impl<'s> Reading<'s, '_> {
     fn may_be_missing(&self, source: &Source) -> bool {
         let Some(wildcard) = source.pattern.find(['*', '?', '[']) else { return false };
         let folder = source.pattern[..wildcard].rsplit_once('/').map_or("", |(folder, _)| folder);
-        let folder = dockerfile::normal(&join(&self.service.context, folder.trim_start_matches('/')));
+        let folder = dockerfile::normal(&path::join(&self.service.context, folder.trim_start_matches('/')));
         self.snapshot.files.has_folder(&folder)
     }
 
@@ -170,8 +171,9 @@ impl<'s> Reading<'s, '_> {
     fn copy_folder(&mut self, folder: &str, source: &Source) {
         let snapshot = self.snapshot;
         let own_root = self.own.map(|own| snapshot.root(own));
-        let is_above = |root: &str| root != folder && within(root, folder).is_some();
-        self.is_own_copied |= own_root.is_some_and(|root| within(root, folder).or(within(folder, root)).is_some());
+        let is_above = |root: &str| root != folder && path::below(root, folder).is_some();
+        self.is_own_copied |=
+            own_root.is_some_and(|root| path::below(root, folder).or(path::below(folder, root)).is_some());
         if own_root.is_some() && snapshot.workspace.projects.iter().any(|project| is_above(&project.root)) {
             self.broad(folder);
             return;
@@ -179,7 +181,7 @@ impl<'s> Reading<'s, '_> {
         // Those that cannot be read are told among the recipe's remarks, and gone from the source.
         let excluded = source.exclusions().unwrap_or_default();
         for (path, entry) in snapshot.files.below(folder) {
-            let is_excluded = within(path, folder).is_some_and(|path| excluded.leaves_out(path));
+            let is_excluded = path::below(path, folder).is_some_and(|path| excluded.leaves_out(path));
             if is_excluded || self.view.leaves_out(&self.service.context, path) {
                 continue;
             }
@@ -227,7 +229,7 @@ impl<'s> Reading<'s, '_> {
     fn mentions(&mut self, recipe: &Recipe) {
         let scripts = self.snapshot.workspace.root_scripts();
         for mention in &recipe.mentions {
-            let path = join(&self.service.context, mention);
+            let path = path::join(&self.service.context, mention);
             if let Some((path, entry)) = self.snapshot.files.find(&path)
                 && !self.counts_by_meaning(path)
                 && !self.view.leaves_out(&self.service.context, path)
@@ -245,30 +247,12 @@ impl<'s> Reading<'s, '_> {
     /// inputs of the projects that it reaches.
     fn counts_by_meaning(&self, path: &str) -> bool {
         let Some(own) = self.own else { return false };
-        let name = path.rsplit('/').next().unwrap_or(path);
+        let name = path::name(path);
         let is_of_another = || self.snapshot.workspace.owner(path) != Some(own);
         match name {
             _ if self.snapshot.lock(path).is_some() => true,
             "nx.json" | "turbo.json" | "turbo.jsonc" | "pnpm-workspace.yaml" => true,
             _ => self.snapshot.is_configuration(path) && is_of_another(),
         }
-    }
-}
-
-/// A path as seen from a folder that it lies in, or is.
-pub(crate) fn within<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
-    if folder.is_empty() {
-        return Some(path);
-    }
-    let rest = path.strip_prefix(folder)?;
-    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
-}
-
-/// A path below a folder.
-pub(crate) fn join(folder: &str, path: &str) -> String {
-    match (folder, path) {
-        ("", path) => path.to_owned(),
-        (folder, "") => folder.to_owned(),
-        (folder, path) => format!("{folder}/{path}"),
     }
 }

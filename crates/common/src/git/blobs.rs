@@ -23,13 +23,18 @@ impl Blobs {
     pub(super) fn of(repository: gix::ThreadSafeRepository) -> Self {
         Self { repository, idle: Mutex::default() }
     }
+
+    /// The repository, for one thread.
+    pub(super) fn repository(&self) -> gix::Repository {
+        self.repository.to_thread_local()
+    }
 }
 
 impl Contents for Blobs {
     fn read(&self, id: BlobId) -> Result<Vec<u8>, String> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let mine = idle().pop();
-        let repository = mine.unwrap_or_else(|| keeping(self.repository.to_thread_local()));
+        let repository = mine.unwrap_or_else(|| keeping(self.repository()));
         let content = content(&repository, ObjectId::from(id.0));
         idle().push(repository);
         content
@@ -55,7 +60,8 @@ pub(super) fn keeping(mut repository: gix::Repository) -> gix::Repository {
 fn content(repository: &gix::Repository, id: ObjectId) -> Result<Vec<u8>, String> {
     match repository.try_find_object(id) {
         Ok(Some(object)) if object.kind == gix::objs::Kind::Blob && object.data.len() as u64 <= LARGEST => {
-            Ok(object.detach().data)
+            // The object's own memory is larger than it, and is what the next one is unpacked in.
+            Ok(object.data.to_vec())
         }
         found => Err(unreadable(repository, id, found.err())),
     }

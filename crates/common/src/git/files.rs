@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::sync::Arc;
 
 use gix::ObjectId;
 use gix::bstr::BString;
 use gix::objs::tree::{EntryKind, EntryMode};
 use monorepo::files::{BlobId, Entry, Files, Kind};
+use monorepo::parallel::in_parallel;
 
+use super::blobs::keeping;
 use super::{Git, broken};
 use crate::failure::Failure;
 use crate::names::CommitSha;
@@ -32,11 +35,8 @@ impl Git {
     /// The files of a commit: links and submodules too. A name that is not UTF-8 has its other bytes written as `\xff`, and
     /// no two names are written the same.
     pub fn files(&self, commit: &CommitSha) -> Result<Files<'_>, Failure> {
-        let tree = self.root(commit)?;
-        let mut entries = Vec::new();
-        let mut path = String::new();
-        self.list(tree, &mut path, 0, &mut entries)
-            .map_err(|failure| failure.context(format!("list the files of {}", commit.short())))?;
+        let listed = self.list(self.root(commit)?);
+        let entries = listed.map_err(|failure| failure.context(format!("list the files of {}", commit.short())))?;
         Ok(Files::new(entries, self.blobs.as_ref()))
     }
 
@@ -61,28 +61,36 @@ impl Git {
         tree.map_err(|error| broken(&format!("read commit {}", commit.short()), &error))
     }
 
-    fn list(
-        &self,
-        tree: ObjectId,
-        path: &mut String,
-        depth: usize,
-        entries: &mut Vec<(Arc<str>, Entry)>,
-    ) -> Result<(), Failure> {
-        let tree = self.folder(tree, path, depth)?;
-        let length = path.len();
-        for entry in tree.iter() {
-            let entry = entry.map_err(|error| broken(&format!("list folder `{path}`"), &error))?;
-            path.push_str(&written(entry.filename()));
-            match is(entry.mode()) {
-                Some(kind) => entries.push((path.as_str().into(), Entry { kind, id: blob(entry.oid()) })),
-                None => {
-                    path.push('/');
-                    self.list(entry.object_id(), path, depth + 1, entries)?;
+    /// The files below a tree, in order. Where folders are many, in the root and right below, they are listed on all cores.
+    fn list(&self, tree: ObjectId) -> Result<Vec<(Arc<str>, Entry)>, Failure> {
+        let mut found = vec![Found::Folder(String::new(), tree)];
+        for depth in 0..2 {
+            let mut below = Vec::new();
+            for found in found {
+                match found {
+                    Found::File(path, entry) => below.push(Found::File(path, entry)),
+                    Found::Folder(path, tree) => below.extend(children(&self.repository, &path, tree, depth)?),
                 }
             }
-            path.truncate(length);
+            found = below;
         }
-        Ok(())
+        let blobs = &self.blobs;
+        let list = |repository: &mut gix::Repository, portion: Range<usize>| {
+            let mut entries = Vec::new();
+            for found in &found[portion] {
+                match found {
+                    Found::File(path, entry) => entries.push((Arc::clone(path), *entry)),
+                    Found::Folder(path, tree) => list_below(repository, path, *tree, 2, &mut entries)?,
+                }
+            }
+            Ok(entries)
+        };
+        let listed = in_parallel(
+            found.len(),
+            || keeping(blobs.repository()),
+            |repository, portion| vec![list(repository, portion)],
+        );
+        Ok(listed.into_iter().collect::<Result<Vec<_>, Failure>>()?.into_iter().flatten().collect())
     }
 
     fn compare(
@@ -99,7 +107,7 @@ impl Git {
         let mut names: BTreeMap<BString, [Option<(EntryMode, ObjectId)>; 2]> = BTreeMap::new();
         for (side, tree) in [old, new].into_iter().enumerate() {
             let Some(tree) = tree else { continue };
-            for entry in self.folder(tree, path, depth)?.iter() {
+            for entry in folder(&self.repository, tree, path, depth)?.iter() {
                 let entry = entry.map_err(|error| broken(&format!("list folder `{path}`"), &error))?;
                 names.entry(entry.filename().to_owned()).or_default()[side] = Some((entry.mode(), entry.object_id()));
             }
@@ -119,19 +127,62 @@ impl Git {
         }
         Ok(())
     }
+}
 
-    fn folder(&self, tree: ObjectId, path: &str, depth: usize) -> Result<gix::Tree<'_>, Failure> {
-        if depth > DEEPEST {
-            let name: String = path.chars().take(60).collect();
-            return Err(Failure::input(format!("`{name}…` has more than {DEEPEST} folders within each other"))
-                .hint("git refuses to check that out as well: remove them"));
-        }
-        self.repository.find_tree(tree).map_err(|error| {
-            Failure::input(error).context(format!("list folder `{path}`")).hint(
-                "check it out anew; a clone that lacks the list of its files cannot be read: leave out `filter` of actions/checkout",
-            )
+/// What is at a path.
+enum Found {
+    File(Arc<str>, Entry),
+    Folder(String, ObjectId),
+}
+
+/// What is in a folder, in order.
+fn children(repository: &gix::Repository, path: &str, tree: ObjectId, depth: usize) -> Result<Vec<Found>, Failure> {
+    let tree = folder(repository, tree, path, depth)?;
+    let found = |entry: Result<gix::object::tree::EntryRef<'_, '_>, _>| {
+        let entry = entry.map_err(|error| broken(&format!("list folder `{path}`"), &error))?;
+        let name = written(entry.filename());
+        let path = if path.is_empty() { name.into_owned() } else { [path, "/", &name].concat() };
+        Ok(match is(entry.mode()) {
+            Some(kind) => Found::File(path.into(), Entry { kind, id: blob(entry.oid()) }),
+            None => Found::Folder(path, entry.object_id()),
         })
+    };
+    tree.iter().map(found).collect()
+}
+
+/// Adds all that is below a folder, in order.
+fn list_below(
+    repository: &gix::Repository,
+    path: &str,
+    tree: ObjectId,
+    depth: usize,
+    entries: &mut Vec<(Arc<str>, Entry)>,
+) -> Result<(), Failure> {
+    for found in children(repository, path, tree, depth)? {
+        match found {
+            Found::File(path, entry) => entries.push((path, entry)),
+            Found::Folder(path, tree) => list_below(repository, &path, tree, depth + 1, entries)?,
+        }
     }
+    Ok(())
+}
+
+fn folder<'r>(
+    repository: &'r gix::Repository,
+    tree: ObjectId,
+    path: &str,
+    depth: usize,
+) -> Result<gix::Tree<'r>, Failure> {
+    if depth > DEEPEST {
+        let name: String = path.chars().take(60).collect();
+        return Err(Failure::input(format!("`{name}…` has more than {DEEPEST} folders within each other"))
+            .hint("git refuses to check that out as well: remove them"));
+    }
+    repository.find_tree(tree).map_err(|error| {
+        Failure::input(error).context(format!("list folder `{path}`")).hint(
+            "check it out anew; a clone that lacks the list of its files cannot be read: leave out `filter` of actions/checkout",
+        )
+    })
 }
 
 /// What a path is; `None` for a folder.

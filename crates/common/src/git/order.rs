@@ -6,9 +6,10 @@
 //! the order of the pack.
 
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 
-use foldhash::{HashMap, HashMapExt, HashSet};
+use foldhash::HashMap;
 use gix::ObjectId;
 use gix::odb::pack::data::{self, entry::Header};
 use gix::odb::pack::index;
@@ -52,26 +53,12 @@ struct Pack {
 impl Pack {
     /// The places of contents, and of all that they are told by.
     fn order(&self, wanted: impl Iterator<Item = u64>) -> HashMap<u64, usize> {
-        // What is told by each; at `None`, what is told by itself.
-        let mut told: HashMap<Option<u64>, Vec<u64>> = HashMap::default();
-        let mut known = HashSet::default();
-        for wanted in wanted {
-            let mut next = Some(wanted);
-            while let Some(offset) = next.filter(|offset| known.insert(*offset)) {
-                next = self.base(offset);
-                told.entry(next).or_default().push(offset);
-            }
+        let mut chains = Chains::default();
+        for offset in wanted {
+            chains.add(offset, |offset| self.base(offset));
         }
-        let mut weights: HashMap<u64, usize> = HashMap::with_capacity(known.len());
-        for offset in walked(&told).into_iter().rev() {
-            let below = told.get(&Some(offset)).into_iter().flatten().filter_map(|below| weights.get(below));
-            let weight = 1 + below.sum::<usize>();
-            weights.insert(offset, weight);
-        }
-        for below in told.values_mut() {
-            below.sort_by_cached_key(|offset| Reverse((weights.get(offset), *offset)));
-        }
-        walked(&told).into_iter().enumerate().map(|(place, offset)| (offset, place)).collect()
+        let order = chains.walked();
+        order.into_iter().enumerate().filter_map(|(place, node)| Some((*chains.offsets.get(node)?, place))).collect()
     }
 
     fn offset(&self, id: ObjectId) -> Option<u64> {
@@ -89,19 +76,98 @@ impl Pack {
     }
 }
 
-/// All that is told by what is told by itself: each before what is told by it, the last of its list first.
-fn walked(told: &HashMap<Option<u64>, Vec<u64>>) -> Vec<u64> {
-    let mut walked = Vec::new();
-    let mut open = told.get(&None).cloned().unwrap_or_default();
-    while let Some(offset) = open.pop() {
-        walked.push(offset);
-        open.extend(told.get(&Some(offset)).into_iter().flatten());
+/// Contents and what tells them, each by a number.
+#[derive(Default)]
+struct Chains {
+    offsets: Vec<u64>,
+    /// Of each what it is told by; nothing for what is told by itself.
+    bases: Vec<Option<usize>>,
+    numbers: HashMap<u64, usize>,
+}
+
+impl Chains {
+    /// Adds a content, and all that it is told by.
+    fn add(&mut self, offset: u64, base: impl Fn(u64) -> Option<u64>) {
+        let (mut next, mut above) = (Some(offset), None);
+        while let Some(offset) = next {
+            let number = self.offsets.len();
+            let (number, is_new) = match self.numbers.entry(offset) {
+                Entry::Occupied(known) => (*known.get(), false),
+                Entry::Vacant(new) => (*new.insert(number), true),
+            };
+            if let Some(above) = above {
+                self.bases[above] = Some(number);
+            }
+            if !is_new {
+                return;
+            }
+            self.offsets.push(offset);
+            self.bases.push(None);
+            (next, above) = (base(offset), Some(number));
+        }
     }
-    walked
+
+    /// All of them: each before what is told by it, and of what is told by the same one that last by which most is told.
+    fn walked(&self) -> Vec<usize> {
+        let mut below = Below::new(&self.bases);
+        let mut weights = vec![1_usize; self.bases.len()];
+        for number in below.walked().into_iter().rev() {
+            if let Some(base) = self.bases[number] {
+                weights[base] += weights[number];
+            }
+        }
+        below.sort(|number| Reverse((weights[number], self.offsets[number])));
+        below.walked()
+    }
+}
+
+/// What is told by each, one after another in one list.
+struct Below {
+    numbers: Vec<usize>,
+    /// Where in the list begins what is told by each; at the end, by none.
+    starts: Vec<usize>,
+}
+
+impl Below {
+    fn new(bases: &[Option<usize>]) -> Self {
+        let list = |base: Option<usize>| base.unwrap_or(bases.len());
+        let mut starts = vec![0; bases.len() + 2];
+        bases.iter().for_each(|base| starts[list(*base) + 1] += 1);
+        for place in 1..starts.len() {
+            starts[place] += starts[place - 1];
+        }
+        let (mut next, mut numbers) = (starts.clone(), vec![0; bases.len()]);
+        for (number, base) in bases.iter().enumerate() {
+            let place = &mut next[list(*base)];
+            numbers[*place] = number;
+            *place += 1;
+        }
+        Self { numbers, starts }
+    }
+
+    fn sort<Key: Ord>(&mut self, key: impl Fn(usize) -> Key) {
+        for ends in self.starts.windows(2) {
+            self.numbers[ends[0]..ends[1]].sort_unstable_by_key(|number| key(*number));
+        }
+    }
+
+    /// Each before what is told by it, the last of a list first.
+    fn walked(&self) -> Vec<usize> {
+        let of = |list: usize| &self.numbers[self.starts[list]..self.starts[list + 1]];
+        let mut walked = Vec::with_capacity(self.numbers.len());
+        let mut open = of(self.starts.len() - 2).to_vec();
+        while let Some(number) = open.pop() {
+            walked.push(number);
+            open.extend_from_slice(of(number));
+        }
+        walked
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use foldhash::HashSet;
+
     use super::super::tests::made::Made;
     use super::*;
 

@@ -5,26 +5,30 @@ use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::files::Entry;
-use crate::imports::in_parallel;
-use crate::inputs::{Inputs, Items, Keys, Part};
+use crate::inputs::{Inputs, Items, Keys, Lists, Part};
+use crate::listing::Apart;
+use crate::parallel::in_parallel;
+use crate::path;
 use crate::problem::Problem;
 use crate::service::Service;
 use crate::shape::Common;
 use crate::snapshot::Snapshot;
-use crate::view::{Ignores, View, ignores, within};
+use crate::view::{Ignores, View, ignores};
 use crate::workspace::{ProjectId, Role};
 
 /// What the images of some services are made of.
 #[derive(Debug, Default)]
 pub struct Collected<'s> {
     /// By service.
-    pub inputs: BTreeMap<String, Inputs<'s>>,
+    pub inputs: BTreeMap<String, Arc<Inputs<'s>>>,
     /// For each service the images that its Dockerfile names and that are another service's, with that service.
     pub bases: BTreeMap<String, BTreeMap<String, String>>,
     /// For each service the services whose images its own is made from, or whose change changes it too.
     pub made_from: BTreeMap<String, BTreeSet<String>>,
-    /// What is wrong with Dockerfiles and `.dockerignore` files, and stops nothing.
+    /// What is wrong with Dockerfiles and `.dockerignore` files, and stops nothing. Of a commit beside another, what the other has as
+    /// well is not told again.
     pub problems: Vec<Problem>,
+    services: &'s [Service],
     known: Known<'s>,
 }
 
@@ -41,7 +45,7 @@ struct Known<'s> {
 impl Snapshot<'_> {
     /// What the images of these services are made of.
     pub fn collect<'s>(&'s self, services: &'s [Service]) -> Collected<'s> {
-        self.collect_with(services, Known::default())
+        self.collect_with(services, Known::default(), Collected::default())
     }
 
     /// The same for a commit that is compared with another: what both have is not collected again.
@@ -55,23 +59,35 @@ impl Snapshot<'_> {
         if self.common(other) == Common::Nothing || apart.keys().any(|path| path.ends_with(".dockerignore")) {
             return self.collect(services);
         }
+        let same = match self.common(other) {
+            Common::Everything => collected.untouched(services, &apart),
+            Common::AllButLockfiles | Common::Nothing => Collected::default(),
+        };
         let installed = self.installed_otherwise(other);
         let mut known = collected.known.clone();
         known.items.retain(|(project, ..), items| {
             let root = self.root(*project);
-            !installed.contains(project) && !apart.keys().any(|path| within(path, root).is_some() || items.has(path))
+            !installed.contains(project)
+                && !apart.keys().any(|path| path::below(path, root).is_some() || items.has(path))
         });
-        self.collect_with(services, known)
+        self.collect_with(services, known, same)
     }
 
-    fn collect_with<'s>(&'s self, services: &'s [Service], known: Known<'s>) -> Collected<'s> {
+    /// `collected` has some of the services already.
+    fn collect_with<'s>(
+        &'s self,
+        services: &'s [Service],
+        known: Known<'s>,
+        mut collected: Collected<'s>,
+    ) -> Collected<'s> {
         let ignores = ignores(&self.files, services);
+        let left: Vec<&Service> =
+            services.iter().filter(|service| !collected.inputs.contains_key(&service.key)).collect();
         let makings = in_parallel(
-            services.len(),
+            left.len(),
             || (),
-            |(), portion| services[portion].iter().map(|service| Making::read(self, service, &ignores)).collect(),
+            |(), portion| left[portion].iter().map(|service| Making::read(self, service, &ignores)).collect(),
         );
-        let mut collected = Collected::default();
         for Making { service, view, .. } in &makings {
             collected.problems.extend(view.problems.iter().cloned());
             let bases = bases(services, service, view);
@@ -82,15 +98,16 @@ impl Snapshot<'_> {
         collected.problems.dedup();
         let mut collector = Collector { snapshot: self, known };
         collector.share(&makings);
-        for making in order(services, &collected.made_from).into_iter().filter_map(|place| makings.get(place)) {
+        let makings: BTreeMap<&str, Making<'_>> =
+            makings.into_iter().map(|making| (making.service.key.as_str(), making)).collect();
+        for making in order(services, &collected.made_from).into_iter().filter_map(|service| makings.get(service)) {
             let key = &making.service.key;
             let before = collected.made_from.get(key).into_iter().flatten();
             // In a circle one is first, and knows nothing of the last.
             let keys = before.filter_map(|key| Some((key.clone(), collected.inputs.get(key)?.key))).collect();
-            collected.inputs.insert(key.clone(), collector.inputs(making, keys));
+            collected.inputs.insert(key.clone(), Arc::new(collector.inputs(making, keys)));
         }
-        collected.known = collector.known;
-        collected
+        Collected { services, known: collector.known, ..collected }
     }
 
     /// A service's project: the one that its folder is, or lies in.
@@ -98,6 +115,45 @@ impl Snapshot<'_> {
         let around = || self.workspace.owner(&format!("{}/", service.folder)).filter(|_| !service.folder.is_empty());
         self.workspace.at(&service.folder).or_else(|| around().filter(|project| !self.root(*project).is_empty()))
     }
+}
+
+impl<'s> Collected<'s> {
+    /// Those of some services that are the same in a commit that differs from this one in the contents of these files alone.
+    fn untouched(&self, services: &[Service], apart: &Apart<'_>) -> Self {
+        let known: BTreeMap<&str, &Service> = self.services.iter().map(|service| (&*service.key, service)).collect();
+        let is_same = |service: &&Service| {
+            let inputs = self.inputs.get(&service.key).filter(|_| known.get(&*service.key) == Some(service));
+            inputs.is_some_and(|inputs| !apart.keys().any(|path| inputs.has(path)))
+        };
+        let mut same: BTreeSet<&String> = services.iter().filter(is_same).map(|service| &service.key).collect();
+        // What is made from another is another, too.
+        loop {
+            let is_made_from_same = |key: &&String| {
+                self.made_from.get(*key).is_some_and(|before| before.iter().all(|before| same.contains(before)))
+            };
+            let left: BTreeSet<&String> = same.iter().copied().filter(is_made_from_same).collect();
+            if left.len() == same.len() {
+                break;
+            }
+            same = left;
+        }
+        let some = |key: &&String| same.contains(*key);
+        Self {
+            inputs: picked(&self.inputs, some),
+            bases: picked(&self.bases, some),
+            made_from: picked(&self.made_from, some),
+            ..Self::default()
+        }
+    }
+}
+
+/// Some entries of a map.
+fn picked<Value: Clone>(
+    map: &BTreeMap<String, Value>,
+    is_wanted: impl Fn(&&String) -> bool,
+) -> BTreeMap<String, Value> {
+    let wanted = map.iter().filter(|(key, _)| is_wanted(key));
+    wanted.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 struct Collector<'s, 'a> {
@@ -142,11 +198,11 @@ impl<'s> Making<'s> {
     }
 
     fn share(&self, project: ProjectId, root: &str) -> Share<'_, 's> {
-        let is_broad = self.view.broad.iter().any(|folder| within(root, folder).is_some());
+        let is_broad = self.view.broad.iter().any(|folder| path::below(root, folder).is_some());
         if let Some(paths) = self.view.of_projects.get(&project).filter(|_| self.view.is_complete && !is_broad) {
             return Share::Copied(paths);
         }
-        let is_filtered = self.view.is_complete && is_broad && within(root, &self.service.context).is_some();
+        let is_filtered = self.view.is_complete && is_broad && path::below(root, &self.service.context).is_some();
         Share::Broad((project, self.role_of(project), is_filtered.then_some(self.ignored)))
     }
 }
@@ -165,17 +221,13 @@ impl<'s> Collector<'s, '_> {
             }
         }
         let wanted: Vec<_> = wanted.into_iter().collect();
-        let collected = in_parallel(
-            wanted.len(),
-            || (),
-            |(), portion| {
-                let collect = |(key, making): &(_, &Making<'s>)| {
-                    let items = self.broad(making, *key);
-                    (items.digest(), Arc::new(items))
-                };
-                wanted[portion].iter().map(collect).collect()
-            },
-        );
+        let collected = in_parallel(wanted.len(), Lists::default, |lists, portion| {
+            let collect = |(key, making): &(_, &Making<'s>)| {
+                let items = self.broad(making, *key);
+                (items.digest(lists), Arc::new(items))
+            };
+            wanted[portion].iter().map(collect).collect()
+        });
         for ((key, _), (digest, items)) in wanted.into_iter().zip(collected) {
             self.known.keys.know(&items, digest);
             self.known.items.insert(key, items);
@@ -224,9 +276,14 @@ impl<'s> Collector<'s, '_> {
     fn broad(&self, making: &Making<'s>, (project, role, ignored): BroadKey) -> Items<'s> {
         let (snapshot, context) = (self.snapshot, making.service.context.as_str());
         let mut items = snapshot.configured(project, role);
-        let files = snapshot.files.below(snapshot.root(project));
-        let files = files.filter(|(path, _)| ignored.is_none() || !making.view.leaves_out(context, path));
-        self.select(project, role, files, &mut items);
+        let root = snapshot.root(project);
+        match ignored {
+            Some(_) => {
+                let kept = making.view.ignore.kept(&snapshot.files, context, root);
+                self.select(project, role, kept.into_iter(), &mut items);
+            }
+            None => self.select(project, role, snapshot.files.below(root), &mut items),
+        }
         items.settled()
     }
 
@@ -246,7 +303,7 @@ impl<'s> Collector<'s, '_> {
         let root = snapshot.root(project);
         let selection = snapshot.workspace.selection(project, role, &snapshot.task);
         let counts = |(path, _): &(&str, Entry)| {
-            within(path, root).is_some_and(|path| selection.has(path))
+            path::below(path, root).is_some_and(|path| selection.has(path))
                 && snapshot.workspace.owner(path) == Some(project)
                 && snapshot.lock(path).is_none()
         };
@@ -290,21 +347,21 @@ fn is_host(before: &str) -> bool {
     !host.contains('/') && (host.contains(['.', ':', '*']) || host.is_empty() || host == "localhost")
 }
 
-/// The places of the services, each after those that it is made from; in a circle, one is first.
-fn order(services: &[Service], made_from: &BTreeMap<String, BTreeSet<String>>) -> Vec<usize> {
-    let mut ordered: Vec<usize> = Vec::new();
+/// The services, each after those that it is made from; in a circle, one is first.
+fn order<'s>(services: &'s [Service], made_from: &BTreeMap<String, BTreeSet<String>>) -> Vec<&'s str> {
+    let mut ordered: Vec<&str> = Vec::new();
     let mut done: BTreeSet<&str> = BTreeSet::new();
-    let mut left: Vec<(usize, &Service)> = services.iter().enumerate().collect();
+    let mut left: Vec<&Service> = services.iter().collect();
     while !left.is_empty() {
-        let is_ready = |(_, service): &(usize, &Service)| {
+        let is_ready = |service: &&Service| {
             made_from.get(&service.key).is_none_or(|before| before.iter().all(|key| done.contains(key.as_str())))
         };
         let (mut ready, mut rest): (Vec<_>, Vec<_>) = left.into_iter().partition(is_ready);
         if ready.is_empty() {
             ready.push(rest.remove(0));
         }
-        done.extend(ready.iter().map(|(_, service)| service.key.as_str()));
-        ordered.extend(ready.into_iter().map(|(place, _)| place));
+        done.extend(ready.iter().map(|service| service.key.as_str()));
+        ordered.extend(ready.into_iter().map(|service| service.key.as_str()));
         left = rest;
     }
     ordered

@@ -189,7 +189,7 @@ fn a_service_comes_after_those_that_it_is_made_from() {
         }
         made_from
     };
-    assert_eq!(order(&services, &made_from(&[])), [0, 1, 2, 3]);
-    assert_eq!(order(&services, &made_from(&[("a", "c"), ("c", "d")])), [1, 3, 2, 0]);
-    assert_eq!(order(&services, &made_from(&[("b", "c"), ("c", "b")])), [0, 3, 1, 2]);
+    assert_eq!(order(&services, &made_from(&[])), ["a", "b", "c", "d"]);
+    assert_eq!(order(&services, &made_from(&[("a", "c"), ("c", "d")])), ["b", "d", "c", "a"]);
+    assert_eq!(order(&services, &made_from(&[("b", "c"), ("c", "b")])), ["a", "d", "b", "c"]);
 }

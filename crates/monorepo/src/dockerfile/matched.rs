@@ -7,6 +7,7 @@ use foldhash::HashSet;
 use super::{Matched, Origin, Source};
 use crate::files::{Entry, Files, Kind};
 use crate::ignore::Ignore;
+use crate::path;
 use crate::problem::Problem;
 
 /// How many links are followed one after the other; a loop is longer.
@@ -28,7 +29,7 @@ impl Source {
         if let Ok(excluded) = self.exclusions()
             && !self.exclude.is_empty()
         {
-            let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+            let name = |path: &str| path::name(path).to_owned();
             found.retain(|one| !matches!(one, Matched::File(path) if excluded.leaves_out(&name(path))));
         }
         found.into_iter().collect()
@@ -99,10 +100,10 @@ impl<'f> Walk<'_, 'f, '_> {
             return;
         };
         match step {
-            Step::Name(name) => self.enter(&join(at, name), rest, links),
+            Step::Name(name) => self.enter(&path::join(at, name), rest, links),
             Step::Wild(pattern) => {
                 for (path, entry) in self.files.children(at) {
-                    let name = path.rsplit('/').next().unwrap_or(path);
+                    let name = path::name(path);
                     match entry {
                         _ if !is_match(pattern, name) => {}
                         Some(_) => self.enter(path, rest, links),
@@ -143,17 +144,13 @@ impl<'f> Walk<'_, 'f, '_> {
     }
 
     fn follow(&mut self, link: &str, target: &str, rest: &[Step], links: usize) {
-        let folder = link.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let folder = path::folder(link);
         let from = if target.starts_with('/') { self.context } else { folder };
         let target = format!("{from}/{target}");
         let names = parts(&target).into_iter().map(|part| Step::Name(part.to_owned()));
         let steps: Vec<Step> = names.chain(rest.iter().cloned()).collect();
         self.go("", &steps, links);
     }
-}
-
-fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
 /// Go's `filepath.Match`, for one part of a path (<https://pkg.go.dev/path/filepath#Match>). A broken pattern matches nothing.

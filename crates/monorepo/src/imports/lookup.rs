@@ -4,19 +4,17 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 
 use super::manifest::Manifest;
-use super::place::{folder_of, inside, join};
+use super::place::resolve;
 use crate::files::{Files, Kind};
+use crate::path;
 
 /// Finds the files of a commit.
 #[derive(Debug)]
 pub(super) struct Lookup<'a> {
     files: &'a Files<'a>,
-    /// All files, and all folders of them.
-    paths: HashSet<&'a str>,
-    folders: HashSet<&'a str>,
     /// Symbolic links and where they lead.
     links: BTreeMap<&'a str, String>,
     /// The manifests that were read, by folder; `None` is one that cannot be.
@@ -42,23 +40,15 @@ const HOPS: usize = 10;
 
 impl<'a> Lookup<'a> {
     pub(super) fn new(files: &'a Files<'a>) -> Self {
-        let (mut paths, mut folders, mut links) = (HashSet::default(), HashSet::default(), BTreeMap::new());
-        for (path, entry) in files.iter() {
-            paths.insert(path);
-            let mut folder = folder_of(path);
-            while folders.insert(folder) && !folder.is_empty() {
-                folder = folder_of(folder);
-            }
-            if entry.kind == Kind::Link {
-                let target = files.read(entry.id).ok().and_then(|target| String::from_utf8(target).ok());
-                links.extend(target.and_then(|target| join(folder_of(path), &target)).map(|target| (path, target)));
-            }
-        }
-        Self { files, paths, folders, links, manifests: Mutex::default() }
+        let links = files.iter().filter(|(_, entry)| entry.kind == Kind::Link).filter_map(|(path, entry)| {
+            let target = files.read(entry.id).ok().and_then(|target| String::from_utf8(target).ok())?;
+            Some((path, resolve(path::folder(path), &target)?))
+        });
+        Self { files, links: links.collect(), manifests: Mutex::default() }
     }
 
     pub(super) fn has_folder(&self, path: &str) -> bool {
-        self.folders.contains(path)
+        self.files.has_folder(path)
     }
 
     /// The file that a path means: itself, with an extension, what it is compiled from, or what a folder stands for.
@@ -70,7 +60,7 @@ impl<'a> Lookup<'a> {
     }
 
     pub(super) fn tracked(&self, path: &str) -> Option<String> {
-        self.paths.contains(path).then(|| path.to_owned())
+        self.files.has(path).then(|| path.to_owned())
     }
 
     pub(super) fn substitute(&self, path: &str) -> Option<String> {
@@ -89,21 +79,21 @@ impl<'a> Lookup<'a> {
     }
 
     fn index(&self, folder: &str) -> Option<String> {
-        if !self.folders.contains(folder) {
+        if !self.files.has_folder(folder) {
             return None;
         }
         let modules = self.manifest(folder).map(|manifest| manifest.modules("")).unwrap_or_default();
-        let main = modules.iter().filter_map(|module| join(folder, module)).find_map(|module| {
+        let main = modules.iter().filter_map(|module| resolve(folder, module)).find_map(|module| {
             self.tracked(&module).or_else(|| self.substitute(&module)).or_else(|| self.extended(&module))
         });
-        main.or_else(|| self.extended(&inside(folder, "index")))
+        main.or_else(|| self.extended(&path::join(folder, "index")))
     }
 
     /// Sass leaves out the `_` of a partial (<https://sass-lang.com/documentation/at-rules/use/#partials>).
     pub(super) fn partial(&self, path: &str) -> Option<String> {
-        let name = path.rsplit('/').next()?;
-        let hidden = inside(folder_of(path), &format!("_{name}"));
-        self.tracked(&hidden).or_else(|| self.extended(&hidden)).or_else(|| self.extended(&inside(path, "_index")))
+        let name = path::name(path);
+        let hidden = path::join(path::folder(path), &format!("_{name}"));
+        self.tracked(&hidden).or_else(|| self.extended(&hidden)).or_else(|| self.extended(&path::join(path, "_index")))
     }
 
     /// A path as it is behind symbolic links.
@@ -115,7 +105,7 @@ impl<'a> Lookup<'a> {
         for _ in 0..HOPS {
             let mut ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
             let Some((end, target)) = ends.find_map(|end| Some((end, self.links.get(&path[..end])?))) else { break };
-            path = inside(target, path[end..].trim_start_matches('/')).into();
+            path = path::join(target, path[end..].trim_start_matches('/')).into();
         }
         path
     }
@@ -123,15 +113,15 @@ impl<'a> Lookup<'a> {
     /// The nearest folder of a path that has files.
     pub(super) fn nearest(&self, path: &str) -> String {
         let mut folder = path;
-        while !self.folders.contains(folder) && !folder.is_empty() {
-            folder = folder_of(folder);
+        while !folder.is_empty() && !self.files.has_folder(folder) {
+            folder = path::folder(folder);
         }
         folder.to_owned()
     }
 
     pub(super) fn manifest(&self, folder: &str) -> Option<Arc<Manifest>> {
-        let path = inside(folder, "package.json");
-        if !self.paths.contains(path.as_str()) {
+        let path = path::join(folder, "package.json");
+        if !self.files.has(&path) {
             return None;
         }
         let known = |manifests: &HashMap<_, Option<_>>| manifests.get(folder).cloned();

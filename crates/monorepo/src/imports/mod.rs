@@ -23,11 +23,12 @@ use std::sync::Arc;
 
 use foldhash::{HashSet, HashSetExt};
 
-pub(crate) use self::batch::in_parallel;
 pub use self::batch::{Cache, Scanned, resolve_all, scan_all};
 pub use self::resolve::{Importer, Resolution, Resolved, Resolver};
 use self::syntax::{Arena, Language};
 pub use self::tsconfig::{Reference, TypeScript};
+use crate::parallel::with_stack;
+use crate::path;
 
 /// One module that a file asks for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,7 +64,7 @@ enum Source {
 
 impl Source {
     fn of(path: &str) -> Option<Self> {
-        let (_, extension) = path.rsplit('/').next()?.rsplit_once('.')?;
+        let (_, extension) = path::name(path).rsplit_once('.')?;
         Some(match extension {
             "ts" | "mts" | "cts" => Self::Script(Language::TypeScript),
             "tsx" => Self::Script(Language::TypeScriptJsx),
@@ -83,7 +84,7 @@ pub fn is_source(path: &str) -> bool {
 
 /// What a file imports; the path tells what it is written in. For many files there is [`scan_all`].
 pub fn scan(path: &str, text: &str) -> Scan {
-    batch::with_stack(|| scan_in(&mut Arena::default(), path, text))
+    with_stack(|| scan_in(&mut Arena::default(), path, text))
 }
 
 fn scan_in(arena: &mut Arena, path: &str, text: &str) -> Scan {

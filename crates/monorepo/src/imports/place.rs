@@ -1,39 +1,10 @@
-//! Paths and specifiers as text.
+//! Specifiers as text.
 
-/// The folder of a path; blank is the root.
-pub(super) fn folder_of(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
-/// A path below a folder.
-pub(super) fn inside(folder: &str, path: &str) -> String {
-    match (folder, path) {
-        ("", path) => path.to_owned(),
-        (folder, "") => folder.to_owned(),
-        (folder, path) => format!("{folder}/{path}"),
-    }
-}
+use crate::path;
 
 /// A relative path from a folder; `None` if it leaves the repository.
-pub(super) fn join(folder: &str, path: &str) -> Option<String> {
-    if path.starts_with('/') {
-        return None;
-    }
-    let mut joined = folder.to_owned();
-    for segment in path.split('/') {
-        match segment {
-            "" | "." => {}
-            ".." if joined.is_empty() => return None,
-            ".." => joined.truncate(joined.rfind('/').unwrap_or(0)),
-            segment => {
-                if !joined.is_empty() {
-                    joined.push('/');
-                }
-                joined.push_str(segment);
-            }
-        }
-    }
-    Some(joined)
+pub(super) fn resolve(folder: &str, relative: &str) -> Option<String> {
+    if relative.starts_with('/') { None } else { path::resolve(folder, relative) }
 }
 
 /// The package that a specifier names, and what comes after its name; `None` if it names none (`@/x`, `~/x`, `./x`).
@@ -61,15 +32,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_stays_in_the_repository() {
-        let check = |folder, path, expected: Option<&str>| {
-            assert_eq!(join(folder, path).as_deref(), expected, "{folder} {path}")
-        };
-        check("a/b", "../c/./d.ts", Some("a/c/d.ts"));
-        check("a", "..", Some(""));
-        check("", "./x//y/", Some("x/y"));
-        check("a", "../..", None);
-        check("a", "/etc", None);
+    fn what_starts_at_the_root_of_the_machine_is_nowhere() {
+        assert_eq!((resolve("a", "b"), resolve("a", "/etc")), (Some("a/b".to_owned()), None));
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use super::lookup::Lookup;
 use super::paths::Match;
-use super::place::{folder_of, inside, join, package_of};
+use super::place::{package_of, resolve};
 use super::tsconfig::{Scope, TypeScript, absolute};
 use crate::files::Files;
+use crate::path;
 
 /// Where a specifier leads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,13 +125,13 @@ impl<'a> Resolver<'a> {
 
 impl<'r> Importer<'r> {
     pub(super) fn new(resolver: &'r Resolver<'r>, from: &'r str) -> Self {
-        let folder = folder_of(from);
+        let folder = path::folder(from);
         Self { resolver, folder, is_style: is_style(from), scopes: resolver.typescript.scopes_at(folder) }
     }
 
     /// Whether a file's specifiers lead where those of the same folder's other files do.
     pub(super) fn is_for(&self, from: &str) -> bool {
-        folder_of(from) == self.folder && is_style(from) == self.is_style
+        path::folder(from) == self.folder && is_style(from) == self.is_style
     }
 
     /// Where a specifier leads.
@@ -154,7 +155,7 @@ impl<'r> Importer<'r> {
             if let Some(found) = self.through_paths(scope, specifier, &mut expected) {
                 return found;
             }
-            let based = scope.base_url.as_deref().and_then(|base| join(base, specifier));
+            let based = scope.base_url.as_deref().and_then(|base| resolve(base, specifier));
             if let Some(file) = based.and_then(|path| self.resolver.lookup.file(&path)) {
                 return Resolved::File(file).into();
             }
@@ -166,7 +167,7 @@ impl<'r> Importer<'r> {
     }
 
     fn relative(&self, specifier: &str) -> Resolved {
-        let Some(path) = join(self.folder, specifier) else { return Resolved::Nowhere };
+        let Some(path) = resolve(self.folder, specifier) else { return Resolved::Nowhere };
         let is_folder = specifier.ends_with('/');
         self.at(&path, is_folder).unwrap_or_else(|| {
             let elsewhere = self.scopes.iter().flat_map(|scope| rooted_elsewhere(scope, &path));
@@ -194,7 +195,7 @@ impl<'r> Importer<'r> {
 
     /// Style sheets look beside themselves first, even without `./`.
     fn beside(&self, specifier: &str) -> Option<String> {
-        let path = join(self.folder, specifier)?;
+        let path = resolve(self.folder, specifier)?;
         let extended = || self.resolver.lookup.extended(&path).or_else(|| self.resolver.lookup.partial(&path));
         self.resolver.lookup.tracked(&path).or_else(extended)
     }
@@ -241,12 +242,12 @@ impl<'r> Importer<'r> {
     fn in_package(&self, folder: &str, subpath: &str) -> Option<String> {
         let lookup = &self.resolver.lookup;
         let modules = lookup.manifest(folder).map(|manifest| manifest.modules(subpath)).unwrap_or_default();
-        let module = modules.iter().filter_map(|module| join(folder, module)).find_map(|module| {
+        let module = modules.iter().filter_map(|module| resolve(folder, module)).find_map(|module| {
             lookup.tracked(&module).or_else(|| lookup.substitute(&module)).or_else(|| lookup.extended(&module))
         });
         module
-            .or_else(|| lookup.file(&join(folder, subpath)?))
-            .or_else(|| self.is_style.then(|| lookup.partial(&join(folder, subpath)?)).flatten())
+            .or_else(|| lookup.file(&resolve(folder, subpath)?))
+            .or_else(|| self.is_style.then(|| lookup.partial(&resolve(folder, subpath)?)).flatten())
     }
 
     /// What a package's own `imports` stand for (<https://nodejs.org/api/packages.html#subpath-imports>).
@@ -256,12 +257,12 @@ impl<'r> Importer<'r> {
             match self.resolver.lookup.manifest(folder) {
                 Some(manifest) => break manifest,
                 None if folder.is_empty() => return Resolved::Nowhere,
-                None => folder = folder_of(folder),
+                None => folder = path::folder(folder),
             }
         };
         let targets = manifest.own(specifier);
         let (own, others): (Vec<_>, Vec<_>) = targets.iter().partition(|target| target.starts_with('.'));
-        let places = || own.iter().filter_map(|target| join(folder, target));
+        let places = || own.iter().filter_map(|target| resolve(folder, target));
         if let Some(to) = places().find_map(|place| self.at(&place, false)) {
             return to;
         }
@@ -284,7 +285,7 @@ fn rooted_elsewhere(scope: &Scope, path: &str) -> Vec<String> {
     };
     let roots = || scope.root_dirs.iter();
     let inner = roots().filter_map(|root| below(root)).min_by_key(|rest| rest.len());
-    inner.map(|rest| roots().map(|root| inside(root, rest)).collect()).unwrap_or_default()
+    inner.map(|rest| roots().map(|root| path::join(root, rest)).collect()).unwrap_or_default()
 }
 
 /// A specifier without what bundlers read from it: webpack's loaders, Vite's `?raw`, the `#part` of a URL.

@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::manifest::Manifest;
 use super::paths::Paths;
-use super::place::{folder_of, inside, join, package_of};
+use super::place::{package_of, resolve};
 use crate::digest::Digest;
 use crate::files::Files;
+use crate::path;
 use crate::problem::Problem;
 use crate::setting::Setting;
 
@@ -132,7 +133,7 @@ impl TypeScript {
         for file in self.below(folder).filter(|path| is_config(path) && counts(path)) {
             let listed = self.configs.get(file).and_then(|config| config.value.get("references")?.as_array());
             let paths = listed.into_iter().flatten().filter_map(|reference| reference.get("path")?.as_str());
-            let to = paths.filter_map(|path| join(folder_of(file), path)).filter(|to| !is_in(to, folder));
+            let to = paths.filter_map(|path| resolve(path::folder(file), path)).filter(|to| !is_in(to, folder));
             references.extend(to.map(|to| Reference { file: file.to_owned(), to }));
         }
         references.into_iter().collect()
@@ -142,7 +143,7 @@ impl TypeScript {
     pub(super) fn scopes_at(&self, folder: &str) -> Vec<&Scope> {
         let mut near = Some(folder);
         while let Some(at) = near.filter(|at| !self.scopes.contains_key(*at)) {
-            near = (!at.is_empty()).then(|| folder_of(at));
+            near = (!at.is_empty()).then(|| path::folder(at));
         }
         let mut scopes: Vec<&Scope> = Vec::new();
         for folder in [near.unwrap_or_default(), ""] {
@@ -165,8 +166,8 @@ impl TypeScript {
     fn above(&self, folder: &str) -> Option<&str> {
         let mut at = folder;
         while !at.is_empty() {
-            at = folder_of(at);
-            let names = ["tsconfig.json", "jsconfig.json"].map(|name| inside(at, name));
+            at = path::folder(at);
+            let names = ["tsconfig.json", "jsconfig.json"].map(|name| path::join(at, name));
             if let Some((path, _)) = names.iter().find_map(|name| self.configs.get_key_value(name)) {
                 return Some(path);
             }
@@ -249,7 +250,7 @@ impl TypeScript {
         leaves.sort_by_key(|path| !path.ends_with("/tsconfig.json") && path.as_str() != "tsconfig.json");
         for path in leaves {
             let scope = Arc::new(self.scope(path, &mut tables));
-            let known = scopes.entry(folder_of(path).to_owned()).or_default();
+            let known = scopes.entry(path::folder(path).to_owned()).or_default();
             if !known.contains(&scope) {
                 known.push(scope);
             }
@@ -259,8 +260,8 @@ impl TypeScript {
 
     fn scope<'c>(&'c self, path: &'c str, tables: &mut HashMap<&'c str, Table>) -> Scope {
         let options = self.effective(path, |value| value.get("compilerOptions"));
-        let folder = folder_of(path);
-        let absolute = |file: &str, text: &str| absolute(folder_of(file), text, folder);
+        let folder = path::folder(path);
+        let absolute = |file: &str, text: &str| absolute(path::folder(file), text, folder);
         let base_url = options.get("baseUrl").and_then(|(file, value)| absolute(file, value.as_str()?));
         let root_dirs = options.get("rootDirs").map(|(file, value)| {
             value.as_array().into_iter().flatten().filter_map(|root| absolute(file, root.as_str()?)).collect()
@@ -269,7 +270,7 @@ impl TypeScript {
         let table = paths.map(|(file, value)| {
             tables.entry(file).or_insert_with(|| Table(Arc::new(Paths::new(file, value)))).clone()
         });
-        let declared_in = paths.map(|(file, _)| folder_of(file).to_owned());
+        let declared_in = paths.map(|(file, _)| path::folder(file).to_owned());
         Scope {
             table: table.unwrap_or_default(),
             paths_base: base_url.clone().or(declared_in).unwrap_or_default(),
@@ -296,8 +297,8 @@ impl Config {
 /// A path in a file of a folder, relative to the root; `${configDir}` is the folder of the file that is built with.
 pub(super) fn absolute(folder: &str, path: &str, config_dir: &str) -> Option<String> {
     match path.strip_prefix("${configDir}") {
-        Some(rest) => join(config_dir, rest.trim_start_matches('/')),
-        None => join(folder, path),
+        Some(rest) => resolve(config_dir, rest.trim_start_matches('/')),
+        None => resolve(folder, path),
     }
 }
 
@@ -307,7 +308,7 @@ fn is_in(path: &str, folder: &str) -> bool {
 
 /// Whether a file is configuration by its name.
 fn is_config(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
+    let name = path::name(path);
     let is_named = name.starts_with("tsconfig") || name.starts_with("jsconfig");
     is_named && name.ends_with(".json") && !path.split('/').any(|segment| segment == "node_modules")
 }
@@ -358,9 +359,10 @@ impl Reader<'_> {
     /// The file that another one extends; `None` if it comes from outside of the repository.
     fn extended(&mut self, path: &str, name: &str) -> Option<String> {
         let found = if name.starts_with('.') || name.starts_with("${configDir}") {
-            let place = absolute(folder_of(path), name, folder_of(path));
-            place
-                .and_then(|place| self.first([place.clone(), format!("{place}.json"), inside(&place, "tsconfig.json")]))
+            let place = absolute(path::folder(path), name, path::folder(path));
+            place.and_then(|place| {
+                self.first([place.clone(), format!("{place}.json"), path::join(&place, "tsconfig.json")])
+            })
         } else {
             let (package, subpath) = package_of(name)?;
             let folder = self.packages.get(package)?;
@@ -376,7 +378,7 @@ impl Reader<'_> {
     }
 
     fn in_package(&self, folder: &str, subpath: &str) -> Vec<String> {
-        let text = self.files.text(&inside(folder, "package.json")).ok().flatten();
+        let text = self.files.text(&path::join(folder, "package.json")).ok().flatten();
         let manifest = text.map(|text| Manifest::read(&text)).unwrap_or_default();
         let mut places = manifest.modules(subpath);
         if subpath.is_empty() {
@@ -386,7 +388,7 @@ impl Reader<'_> {
             places.extend([subpath.to_owned(), format!("{subpath}.json"), format!("{subpath}/tsconfig.json")]);
         }
         places.retain(|place| place.ends_with(".json"));
-        places.iter().filter_map(|place| join(folder, place)).collect()
+        places.iter().filter_map(|place| resolve(folder, place)).collect()
     }
 
     fn first(&self, places: impl IntoIterator<Item = String>) -> Option<String> {

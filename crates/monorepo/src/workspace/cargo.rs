@@ -7,9 +7,10 @@ use std::sync::Arc;
 use globset::{GlobSet, GlobSetBuilder};
 use serde_json::Value;
 
-use super::manifests::{around, below, entries, join, resolve, texts};
+use super::manifests::{entries, texts};
 use super::patterns::glob;
 use super::{Language, Requirement};
+use crate::path;
 use crate::problem::Problem;
 use crate::setting::Setting;
 
@@ -43,17 +44,18 @@ impl CargoScope {
         let workspace = manifest.get("workspace")?;
         let mut members = GlobSetBuilder::new();
         for pattern in texts(workspace.get("members")) {
-            match glob(&join(pattern.trim_start_matches("./").trim_end_matches('/'), "Cargo.toml")) {
+            match glob(&path::join(pattern.trim_start_matches("./").trim_end_matches('/'), "Cargo.toml")) {
                 Ok(glob) => drop(members.add(glob)),
                 Err(error) => problems.push(Problem::new(
-                    &join(folder, "Cargo.toml"),
+                    &path::join(folder, "Cargo.toml"),
                     format!("workspace member `{pattern}`: {}", error.kind()),
                 )),
             }
         }
-        let excluded = texts(workspace.get("exclude")).filter_map(|path| resolve(folder, path)).collect();
+        let excluded = texts(workspace.get("exclude")).filter_map(|path| path::resolve(folder, path)).collect();
         let members = members.build().unwrap_or_else(|error| {
-            problems.push(Problem::new(&join(folder, "Cargo.toml"), format!("workspace members: {}", error.kind())));
+            problems
+                .push(Problem::new(&path::join(folder, "Cargo.toml"), format!("workspace members: {}", error.kind())));
             GlobSet::empty()
         });
         Some(Self { folder: folder.to_owned(), members, excluded })
@@ -61,19 +63,19 @@ impl CargoScope {
 
     /// Whether the crate in a folder is a member by the patterns; the root is one.
     pub(crate) fn has(&self, folder: &str) -> bool {
-        let inner = below(folder, &self.folder).filter(|_| !self.excludes(folder));
-        inner.is_some_and(|inner| inner.is_empty() || self.members.is_match(join(inner, "Cargo.toml")))
+        let inner = path::below(folder, &self.folder).filter(|_| !self.excludes(folder));
+        inner.is_some_and(|inner| inner.is_empty() || self.members.is_match(path::join(inner, "Cargo.toml")))
     }
 
     /// Whether a folder is kept out of the workspace.
     pub(crate) fn excludes(&self, folder: &str) -> bool {
-        self.excluded.iter().any(|excluded| below(folder, excluded).is_some())
+        self.excluded.iter().any(|excluded| path::below(folder, excluded).is_some())
     }
 }
 
 /// The workspace around a folder, member or taken along by path.
 pub(crate) fn scope_of<'s>(scopes: &'s BTreeMap<String, CargoScope>, folder: &str) -> Option<&'s CargoScope> {
-    around(folder).find_map(|around| scopes.get(around)).filter(|scope| !scope.excludes(folder))
+    path::around(folder).find_map(|around| scopes.get(around)).filter(|scope| !scope.excludes(folder))
 }
 
 /// What the crate in a folder depends on; `root` is its workspace's folder and manifest.
@@ -94,7 +96,7 @@ pub(crate) fn dependencies(manifest: &Value, folder: &str, root: Option<(&str, &
                     field: field.to_owned(),
                     name: spec.get("package").and_then(Value::as_str).unwrap_or(key).to_owned(),
                     range: spec.as_str().or_else(|| spec.get("version")?.as_str()).unwrap_or("*").to_owned(),
-                    folder: spec.get("path").and_then(Value::as_str).and_then(|path| resolve(base, path)),
+                    folder: spec.get("path").and_then(Value::as_str).and_then(|path| path::resolve(base, path)),
                     inherited: is_inherited.then(|| key.to_owned()),
                 });
             }
@@ -112,7 +114,7 @@ fn patches(folder: &str, manifest: &Value) -> BTreeMap<String, String> {
     let tables = entries(manifest, "patch").filter_map(|(_, table)| table.as_object()).flatten();
     let patches = tables.filter_map(|(key, spec)| {
         let name = spec.get("package").and_then(Value::as_str).unwrap_or(key);
-        Some((name.to_owned(), resolve(folder, spec.get("path")?.as_str()?)?))
+        Some((name.to_owned(), path::resolve(folder, spec.get("path")?.as_str()?)?))
     });
     patches.collect()
 }
@@ -129,7 +131,7 @@ pub(crate) fn requirement(dependency: &Dependency) -> Requirement {
 
 /// The parts of a workspace's root that reach the crate with this manifest: how it is compiled, and what it inherits.
 pub(crate) fn settings(root: &str, workspace: &Value, manifest: &Value) -> BTreeSet<Setting> {
-    let file: Arc<str> = join(root, "Cargo.toml").into();
+    let file: Arc<str> = path::join(root, "Cargo.toml").into();
     let mut settings = BTreeSet::new();
     let mut push = |part: String, value: Option<&Value>| {
         if let Some(value) = value {

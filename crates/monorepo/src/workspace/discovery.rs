@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::cargo::{self, CargoScope};
-use super::manifests::{self, Syntax, around, below, folder, join};
+use super::manifests::{self, Syntax};
 use super::nx::Nx;
 use super::packages::{self, Scope, Source, is_lockfile, member_patterns, scope_of};
 use super::plugins::{self, Configurations};
 use super::turbo::{self, Turbo};
 use crate::files::{Files, Kind};
+use crate::parallel::in_parallel;
+use crate::path;
 use crate::problem::Problem;
 
 /// A manifest that is there: what it says, or why it cannot be read.
@@ -48,12 +50,12 @@ impl Discovery {
         let mut discovery = Self::default();
         let (mut nx, mut turbo, mut manifests) = (Vec::new(), BTreeSet::new(), Vec::new());
         for (path, entry) in files.iter() {
-            let name = path.rsplit('/').next().unwrap_or(path);
+            let name = path::name(path);
             let is_file = matches!(entry.kind, Kind::File | Kind::Executable);
             if !is_file || (path.contains("node_modules") && path.split('/').any(|part| part == "node_modules")) {
                 continue;
             }
-            let root = folder(path);
+            let root = path::folder(path);
             match name {
                 "package.json" | "lerna.json" => manifests.push((path, Syntax::Json)),
                 "project.json" => manifests.push((path, Syntax::Jsonc)),
@@ -68,14 +70,14 @@ impl Discovery {
             }
         }
         for (path, manifest) in read_all(files, &manifests) {
-            let kind = match path.rsplit('/').next() {
-                Some("project.json") => &mut discovery.nx_projects,
-                Some("Cargo.toml") => &mut discovery.crates,
-                Some("pnpm-workspace.yaml") => &mut discovery.pnpm,
-                Some("lerna.json") => &mut discovery.lerna,
+            let kind = match path::name(path) {
+                "project.json" => &mut discovery.nx_projects,
+                "Cargo.toml" => &mut discovery.crates,
+                "pnpm-workspace.yaml" => &mut discovery.pnpm,
+                "lerna.json" => &mut discovery.lerna,
                 _ => &mut discovery.packages,
             };
-            kind.insert(folder(path).to_owned(), manifest);
+            kind.insert(path::folder(path).to_owned(), manifest);
         }
         discovery.nx = nx.into_iter().map(|root| Nx::read(files, root, &mut discovery.problems)).collect();
         discovery.find_turbo(files, turbo);
@@ -88,7 +90,7 @@ impl Discovery {
     /// The Nx workspace that a folder is in, unless it is ignored there.
     pub(crate) fn nx_of(&self, folder: &str) -> Option<usize> {
         let place = self.innermost(folder, self.nx.iter().map(|nx| nx.folder.as_str()))?;
-        let manifest = join(folder, "project.json");
+        let manifest = path::join(folder, "project.json");
         let is_ignored = self.nx.get(place)?.ignored.as_ref().is_some_and(|ignored| ignored.has(&manifest));
         (!is_ignored).then_some(place)
     }
@@ -99,7 +101,7 @@ impl Discovery {
     }
 
     fn innermost<'f>(&self, folder: &str, folders: impl Iterator<Item = &'f str>) -> Option<usize> {
-        let around = folders.enumerate().filter(|(_, around)| below(folder, around).is_some());
+        let around = folders.enumerate().filter(|(_, around)| path::below(folder, around).is_some());
         around.max_by_key(|(_, around)| around.len()).map(|(place, _)| place)
     }
 
@@ -174,7 +176,7 @@ impl Discovery {
         // What has a lockfile of its own, and is no workspace of others, stands alone.
         let alone = self.packages.keys().filter(|folder| {
             let is_workspace = self.scopes.contains_key(*folder) || self.nx.iter().any(|nx| nx.folder == **folder);
-            let has_projects = || roots.iter().any(|root| root != *folder && below(root, folder).is_some());
+            let has_projects = || roots.iter().any(|root| root != *folder && path::below(root, folder).is_some());
             (self.locked.contains(*folder) || is_workspace) && !(is_workspace && has_projects())
         });
         let alone: Vec<String> = alone.cloned().collect();
@@ -200,7 +202,7 @@ impl Discovery {
 
     /// Whether the workspace around a crate cannot be read: nobody is left out.
     fn is_under_unknown(&self, folder: &str) -> bool {
-        let roots = around(folder).filter(|around| around.is_empty() || self.cargo_locked.contains(*around));
+        let roots = path::around(folder).filter(|around| around.is_empty() || self.cargo_locked.contains(*around));
         roots.filter_map(|around| self.crates.get(around)).any(Result::is_err)
     }
 
@@ -237,20 +239,10 @@ impl Discovery {
     }
 }
 
-/// Reads manifests, on all cores: most of the time goes into inflating and parsing them.
+/// Reads manifests: most of the time goes into parsing them.
 fn read_all<'p>(files: &Files<'_>, manifests: &[(&'p str, Syntax)]) -> Vec<(&'p str, Manifest)> {
     let read = |(path, syntax): &(&'p str, Syntax)| {
         (*path, manifests::read(files, path, *syntax).map(Option::unwrap_or_default))
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if cores == 1 || manifests.len() < 64 {
-        return manifests.iter().map(read).collect();
-    }
-    std::thread::scope(|scope| {
-        let parts = manifests.chunks(manifests.len().div_ceil(cores));
-        let spawn = |part| scope.spawn(move || <[_]>::iter(part).map(read).collect::<Vec<_>>());
-        let parts: Vec<_> = parts.map(spawn).collect();
-        let joined = parts.into_iter().map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        joined.flatten().collect()
-    })
+    in_parallel(manifests.len(), || (), |(), portion| manifests[portion].iter().map(read).collect())
 }

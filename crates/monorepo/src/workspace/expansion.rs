@@ -3,9 +3,10 @@
 
 use serde_json::Value;
 
-use super::manifests::{join, texts};
+use super::manifests::texts;
 use super::nx::{Inputs, Nx, NxProject, Others, fileset};
 use super::patterns::Patterns;
+use crate::path;
 
 /// Inputs on the way to patterns.
 pub(crate) struct Expansion<'a> {
@@ -62,6 +63,8 @@ impl<'a> Expansion<'a> {
 
     fn text(&mut self, text: &str) {
         let (mark, rest) = text.strip_prefix('!').map_or(("", text), |rest| ("!", rest));
+        let is_of_root = rest.starts_with("{workspaceRoot}") && rest.contains("{projectRoot}");
+        self.inputs.is_personal |= is_of_root || rest.contains("{projectName}");
         let text = rest.replace("{projectName}", &self.project.name);
         if let Some(pattern) = text.strip_prefix("{projectRoot}") {
             let pattern = match pattern.trim_start_matches('/') {
@@ -72,7 +75,7 @@ impl<'a> Expansion<'a> {
         } else if let Some(pattern) = text.strip_prefix("{workspaceRoot}") {
             let pattern = pattern.trim_start_matches('/').replace("{projectRoot}", &self.project.root);
             let pattern = if pattern.is_empty() { "**/*" } else { pattern.as_str() };
-            self.inputs.shared.push(&format!("{mark}{}", join(&self.nx.folder, pattern)));
+            self.inputs.shared.push(&format!("{mark}{}", path::join(&self.nx.folder, pattern)));
         } else if let Some(name) = text.strip_prefix('^') {
             self.of_dependencies(name);
         } else {
@@ -126,7 +129,7 @@ impl<'a> Expansion<'a> {
             for own in inputs.own.unwrap_or_else(all) {
                 let all = own.included.is_empty().then(|| "**/*".to_owned());
                 let patterns = own.included.into_iter().chain(all);
-                self.inputs.shared.included.extend(patterns.map(|pattern| join(&other.root, &pattern)));
+                self.inputs.shared.included.extend(patterns.map(|pattern| path::join(&other.root, &pattern)));
             }
             self.inputs.shared.included.extend(inputs.shared.included);
             self.inputs.used.extend(inputs.used);

@@ -147,51 +147,6 @@ pub(crate) fn entries<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = 
     entries.into_iter().flatten().map(|(key, value)| (key.as_str(), value))
 }
 
-/// A path below a folder; blank is the root.
-pub(crate) fn join(folder: &str, path: &str) -> String {
-    match (folder, path) {
-        ("", path) => path.to_owned(),
-        (folder, "") => folder.to_owned(),
-        (folder, path) => format!("{folder}/{path}"),
-    }
-}
-
-/// Where a relative path with `.` and `..` leads to from a folder; `None` if out of the repository.
-pub(crate) fn resolve(folder: &str, path: &str) -> Option<String> {
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()?),
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
-}
-
-/// The rest of a path below a folder, blank for the folder itself; `None` if it lies elsewhere.
-pub(crate) fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
-    match folder {
-        "" => Some(path),
-        folder => match path.strip_prefix(folder)? {
-            "" => Some(""),
-            rest => rest.strip_prefix('/'),
-        },
-    }
-}
-
-/// The folder that a path lies in; blank is the root.
-pub(crate) fn folder(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
-/// A folder and those around it, from the inside out; the last is the root.
-pub(crate) fn around(folder: &str) -> impl Iterator<Item = &str> {
-    let outer = folder.rmatch_indices('/').map(|(end, _)| &folder[..end]);
-    let root = (!folder.is_empty()).then_some("");
-    std::iter::once(folder).chain(outer).chain(root)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,18 +189,6 @@ mod tests {
         assert_eq!(
             read(&Made::new(&[("x", "# nothing")]).files(), "x", Syntax::Yaml).unwrap(),
             Some(Value::Object(Map::new()))
-        );
-    }
-
-    #[test]
-    fn paths_are_followed() {
-        assert_eq!(resolve("a/b", "../c/./d"), Some("a/c/d".to_owned()));
-        assert_eq!((resolve("a", ".."), resolve("a", "../..")), (Some(String::new()), None));
-        assert_eq!(around("a/b").collect::<Vec<_>>(), ["a/b", "a", ""]);
-        assert_eq!(around("").collect::<Vec<_>>(), [""]);
-        assert_eq!(
-            (below("a/b", "a"), below("ab", "a"), below("a", "a"), below("a", "")),
-            (Some("b"), None, Some(""), Some("a"))
         );
     }
 }

@@ -24,6 +24,7 @@ use foldhash::HashMap;
 
 use crate::digest::Digest;
 use crate::files::Files;
+use crate::path;
 use crate::problem::Problem;
 use crate::setting::Setting;
 
@@ -142,6 +143,8 @@ pub struct Workspace {
 struct Member {
     nx: Option<nx::NxProject>,
     turbo: Option<turbo::TurboProject>,
+    /// The place of the first project that says the same as this one to Nx and Turborepo, its name and its folder apart.
+    kin: usize,
     /// The place of its root in `Workspace::roots`.
     root: Option<usize>,
     /// The folder of its Cargo workspace, and the parts of that root that reach it.
@@ -166,7 +169,7 @@ impl Workspace {
 
     /// The innermost project that a path lies in.
     pub fn owner(&self, path: &str) -> Option<ProjectId> {
-        manifests::around(manifests::folder(path)).find_map(|folder| self.at(folder))
+        path::around(path::folder(path)).find_map(|folder| self.at(folder))
     }
 
     /// The project of this name.

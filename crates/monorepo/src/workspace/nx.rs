@@ -6,11 +6,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::expansion::Expansion;
-use super::manifests::{self, Syntax, entries, join, texts};
+use super::manifests::{self, Syntax, entries, texts};
 use super::nxignore::Ignored;
 use super::patterns::{self, Patterns};
 use crate::digest::Digest;
 use crate::files::Files;
+use crate::path;
 use crate::problem::Problem;
 use crate::setting::Setting;
 
@@ -35,6 +36,8 @@ pub(crate) struct Nx {
     pub(crate) broken: Option<Digest>,
     pub(crate) ignored: Option<Arc<Ignored>>,
     parts: Parts,
+    /// Whether `targetDefaults` may tell projects apart.
+    has_filters: bool,
 }
 
 /// The parts of an `nx.json` that may reach a project.
@@ -80,6 +83,8 @@ pub(crate) struct Inputs {
     pub(crate) used: BTreeSet<String>,
     /// The targets whose defaults were looked up.
     pub(crate) defaults: BTreeSet<String>,
+    /// Whether the project's own name or folder has a part in them: who says the same reads something else.
+    pub(crate) is_personal: bool,
 }
 
 /// What comes before a target, however far.
@@ -94,7 +99,7 @@ pub(crate) struct Before {
 impl Nx {
     /// Reads the workspace in a folder.
     pub(crate) fn read(files: &Files<'_>, folder: &str, problems: &mut Vec<Problem>) -> Self {
-        let path = join(folder, "nx.json");
+        let path = path::join(folder, "nx.json");
         let (json, broken) = match manifests::read(files, &path, Syntax::Jsonc) {
             Ok(json) => (json.unwrap_or_default(), None),
             Err(problem) => {
@@ -102,7 +107,7 @@ impl Nx {
                 (Value::Null, Some(Digest::of(files.get(&path).map(|entry| entry.id.0))))
             }
         };
-        let ignored = match files.text(&join(folder, ".nxignore")) {
+        let ignored = match files.text(&path::join(folder, ".nxignore")) {
             Ok(text) => text.and_then(|text| Ignored::parse(folder, &text)).map(Arc::new),
             Err(problem) => {
                 problems.push(problem);
@@ -110,7 +115,8 @@ impl Nx {
             }
         };
         let parts = Parts::of(&path.as_str().into(), &json);
-        let nx = Self { folder: folder.to_owned(), json, broken, ignored, parts };
+        let has_filters = entries(&json, "targetDefaults").any(|(_, default)| default.is_array());
+        let nx = Self { folder: folder.to_owned(), json, broken, ignored, parts, has_filters };
         problems.extend(nx.complaints(&path));
         nx
     }
@@ -126,7 +132,7 @@ impl Nx {
     /// on the same project that it depends on. A target that builds an image (see [`IMAGE_TARGETS`]) adds the inputs that are
     /// written down for it; without any, what it reads is in its Dockerfile. Who says nothing reads everything.
     pub(crate) fn inputs<'a>(&'a self, project: &'a NxProject, task: &str, others: Others<'a>) -> Inputs {
-        let mut inputs = Inputs { own: Some(Vec::new()), ..Inputs::default() };
+        let mut inputs = Inputs { own: Some(Vec::new()), is_personal: self.has_filters, ..Inputs::default() };
         if self.broken.is_some() {
             inputs.own = None;
             return inputs;
@@ -271,7 +277,7 @@ impl Nx {
     /// The parts of `nx.json` that reach who reads these inputs.
     pub(crate) fn settings(&self, project: &NxProject, inputs: &Inputs, settings: &mut BTreeSet<Setting>) {
         if let Some(digest) = self.broken {
-            settings.insert(Setting::whole(&join(&self.folder, "nx.json"), digest));
+            settings.insert(Setting::whole(&path::join(&self.folder, "nx.json"), digest));
             return;
         }
         settings.extend(inputs.used.iter().filter_map(|name| self.parts.named_inputs.get(name)).cloned());
@@ -317,7 +323,7 @@ impl NxProject {
     pub(crate) fn complaints(&self) -> Vec<Problem> {
         let lists = self.targets.values().filter_map(|target| target.get("inputs")).chain(self.named_inputs.values());
         let filesets = lists.flat_map(|list| list.as_array().into_iter().flatten()).filter_map(fileset);
-        complaints(&join(&self.root, "project.json"), filesets)
+        complaints(&path::join(&self.root, "project.json"), filesets)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use globset::GlobMatcher;
 
-use super::manifests::below;
 use super::patterns::glob;
+use crate::path;
 
 /// The patterns of a `.nxignore`.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Ignored {
 
     /// Whether a path of the repository is ignored, by itself or with a folder that it lies in.
     pub(crate) fn has(&self, path: &str) -> bool {
-        let Some(path) = below(path, &self.folder) else { return false };
+        let Some(path) = path::below(path, &self.folder) else { return false };
         let folders = path.match_indices('/').map(|(end, _)| (&path[..end], true));
         folders.chain([(path, false)]).any(|(path, is_folder)| self.leaves_out(path, is_folder))
     }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use globset::{GlobSet, GlobSetBuilder};
 use serde_json::Value;
 
-use super::manifests::{around, below, entries, join, resolve, texts};
+use super::manifests::{entries, texts};
 use super::patterns::glob;
 use super::{Language, Requirement};
 use crate::digest::Digest;
+use crate::path;
 use crate::problem::Problem;
 use crate::setting::Setting;
 
@@ -71,7 +72,7 @@ impl Scope {
                 has_root |= !text.starts_with('!');
                 continue;
             }
-            match glob(&join(pattern, "package.json")) {
+            match glob(&path::join(pattern, "package.json")) {
                 Ok(glob) => drop(set.add(glob)),
                 Err(error) => {
                     is_any |= !text.starts_with('!');
@@ -98,11 +99,11 @@ impl Scope {
 
     /// Whether the package in a folder is a member.
     pub(crate) fn has(&self, folder: &str) -> bool {
-        match below(folder, &self.folder) {
+        match path::below(folder, &self.folder) {
             None => false,
             Some("") => self.has_root,
             Some(inner) => {
-                let manifest = join(inner, "package.json");
+                let manifest = path::join(inner, "package.json");
                 (self.is_any || self.included.is_match(&manifest)) && !self.excluded.is_match(&manifest)
             }
         }
@@ -111,7 +112,7 @@ impl Scope {
 
 /// The innermost workspace that has the package in a folder as a member.
 pub(crate) fn scope_of<'s>(scopes: &'s BTreeMap<String, Scope>, folder: &str) -> Option<&'s Scope> {
-    around(folder).filter_map(|around| scopes.get(around)).find(|scope| scope.has(folder))
+    path::around(folder).filter_map(|around| scopes.get(around)).find(|scope| scope.has(folder))
 }
 
 /// One dependency of a package.
@@ -152,19 +153,19 @@ pub(crate) fn dependencies<'m>(manifest: &'m Value, root: &str, scope: &str) -> 
 fn source<'m>(name: &'m str, range: &'m str, root: &str, scope: &str) -> Source<'m> {
     if let Some(rest) = range.strip_prefix("workspace:") {
         if rest.starts_with('.') {
-            return resolve(root, rest).map_or(Source::Outside, Source::Folder);
+            return path::resolve(root, rest).map_or(Source::Outside, Source::Folder);
         }
         // `workspace:other@*` is `other` by another name; yarn takes a folder from the root, too.
         return match rest.rfind('@') {
             Some(at) if at > 0 => Source::Workspace(&rest[..at]),
-            _ if rest.contains('/') => resolve(scope, rest).map_or(Source::Outside, Source::Folder),
+            _ if rest.contains('/') => path::resolve(scope, rest).map_or(Source::Outside, Source::Folder),
             _ => Source::Workspace(name),
         };
     }
     let path = ["file:", "link:", "portal:"].into_iter().find_map(|protocol| range.strip_prefix(protocol));
     if let Some(path) = path.or_else(|| range.starts_with('.').then_some(range)) {
         let is_archive = [".tgz", ".tar.gz", ".tar"].into_iter().any(|ending| path.ends_with(ending));
-        return match resolve(root, path.split('#').next().unwrap_or_default()) {
+        return match path::resolve(root, path.split('#').next().unwrap_or_default()) {
             Some(folder) if !is_archive => Source::Folder(folder),
             _ => Source::Outside,
         };
@@ -208,7 +209,7 @@ impl PackageRoot {
     ) -> Self {
         let mut root = Self { folder: folder.to_owned(), ..Self::default() };
         let mut settings = BTreeSet::new();
-        let file: Arc<str> = join(folder, "package.json").into();
+        let file: Arc<str> = path::join(folder, "package.json").into();
         match package {
             Some(Ok(package)) => {
                 root.scripts =
@@ -221,7 +222,7 @@ impl PackageRoot {
             Some(Err(digest)) => drop(settings.insert(Setting::whole(&file, digest))),
             None => {}
         }
-        let file: Arc<str> = join(folder, "pnpm-workspace.yaml").into();
+        let file: Arc<str> = path::join(folder, "pnpm-workspace.yaml").into();
         match pnpm {
             Some(Ok(pnpm)) => pnpm_settings(&file, "", pnpm, &mut settings),
             Some(Err(digest)) => drop(settings.insert(Setting::whole(&file, digest))),
@@ -274,14 +275,14 @@ pub(crate) fn member_patterns<'v>(
     lerna: Option<&'v Value>,
 ) -> Option<(String, Vec<&'v str>)> {
     if let Some(packages) = pnpm.and_then(|pnpm| pnpm.get("packages")) {
-        return Some((join(folder, "pnpm-workspace.yaml"), texts(Some(packages)).collect()));
+        return Some((path::join(folder, "pnpm-workspace.yaml"), texts(Some(packages)).collect()));
     }
     if let Some(workspaces) = package.and_then(|package| package.get("workspaces")) {
         let list = workspaces.get("packages").unwrap_or(workspaces);
-        return Some((join(folder, "package.json"), texts(Some(list)).collect()));
+        return Some((path::join(folder, "package.json"), texts(Some(list)).collect()));
     }
     let packages = lerna?.get("packages")?;
-    Some((join(folder, "lerna.json"), texts(Some(packages)).collect()))
+    Some((path::join(folder, "lerna.json"), texts(Some(packages)).collect()))
 }
 
 /// Whether a file of this name is a lockfile of npm packages.

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use foldhash::HashMap;
 use serde_json::Value;
 
-use super::manifests::{around, below, folder, join, texts};
+use super::manifests::texts;
 use super::patterns::Patterns;
+use crate::path;
 
 /// A target that a plugin makes: the option that names it, and its name without.
 type Target = (&'static str, &'static str);
@@ -26,7 +27,7 @@ impl Configurations {
         let inner = path.rfind(".storybook/").filter(|at| *at == 0 || path[..*at].ends_with('/'));
         let (root, name) = match inner {
             Some(at) => (path[..at].trim_end_matches('/'), &path[at..]),
-            None => (folder(path), path.rsplit('/').next().unwrap_or(path)),
+            None => (path::folder(path), path::name(path)),
         };
         self.0.entry(root.to_owned()).or_default().push(name.to_owned());
     }
@@ -39,7 +40,7 @@ impl Configurations {
                 None => file == *name,
             })
         };
-        self.0.get(folder)?.iter().find(|file| is_meant(file)).map(|file| join(folder, file))
+        self.0.get(folder)?.iter().find(|file| is_meant(file)).map(|file| path::join(folder, file))
     }
 
     fn has(&self, folder: &str, name: &str) -> bool {
@@ -97,7 +98,7 @@ pub(crate) fn targets(files: &Configurations, nx: &Value, workspace: &str, root:
         let name = entry.as_str().or_else(|| entry.get("plugin")?.as_str()).unwrap_or_default();
         let options = entry.get("options").unwrap_or(&Value::Null);
         if name == "@nx/js/typescript" {
-            if applies(entry, workspace, &join(root, "tsconfig.json")) {
+            if applies(entry, workspace, &path::join(root, "tsconfig.json")) {
                 targets.extend(typescript(files, options, root));
             }
             continue;
@@ -105,8 +106,8 @@ pub(crate) fn targets(files: &Configurations, nx: &Value, workspace: &str, root:
         for Plugin(_, configurations, made) in PLUGINS.iter().filter(|Plugin(known, ..)| *known == name) {
             // What lints a folder may lie in a folder around it.
             let is_inherited = name == "@nx/eslint/plugin";
-            let folders = around(root).take(if is_inherited { usize::MAX } else { 1 });
-            let mut folders = folders.filter(|folder| below(folder, workspace).is_some());
+            let folders = path::around(root).take(if is_inherited { usize::MAX } else { 1 });
+            let mut folders = folders.filter(|folder| path::below(folder, workspace).is_some());
             let is_configured = folders
                 .any(|folder| files.find(folder, configurations).is_some_and(|path| applies(entry, workspace, &path)));
             if is_configured {
@@ -122,7 +123,7 @@ fn applies(entry: &Value, workspace: &str, path: &str) -> bool {
     let mut patterns = Patterns::default();
     texts(entry.get("include")).for_each(|pattern| patterns.push(pattern));
     texts(entry.get("exclude")).for_each(|pattern| patterns.push(&format!("!{pattern}")));
-    patterns == Patterns::default() || below(path, workspace).is_some_and(|path| patterns.compile().has(path))
+    patterns == Patterns::default() || path::below(path, workspace).is_some_and(|path| patterns.compile().has(path))
 }
 
 /// A target's name by its option: a text, or an object with a `name`; `false` is none.
@@ -165,7 +166,7 @@ mod tests {
         let paths = ["eslint.config.mjs", "a/jest.config.ts", "a/tsconfig.json", "a/tsconfig.lib.json"];
         let more = ["a/vite.config.ts", "a/Dockerfile", "a/.storybook/main.ts"];
         for path in paths.into_iter().chain(more) {
-            assert!(is_configuration(path, path.rsplit('/').next().unwrap()), "{path}");
+            assert!(is_configuration(path, path::name(path)), "{path}");
             files.push(path);
         }
         let check = |plugins: Value, root: &str, expected: &[&str]| {

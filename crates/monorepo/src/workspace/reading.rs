@@ -1,19 +1,20 @@
 //! From manifests to projects and their edges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use super::discovery::Discovery;
-use super::manifests::{around, entries, join, texts, told_name};
+use super::manifests::{entries, texts, told_name};
 use super::nx::{self, NxProject, Targets};
 use super::packages::{self, PackageRoot, Source};
 use super::turbo::TurboProject;
 use super::{Because, Edge, Language, Member, Project, ProjectId, Workspace, cargo, plugins};
 use crate::digest::Digest;
 use crate::files::Files;
+use crate::path;
 use crate::problem::Problem;
 use crate::setting::Setting;
 
@@ -55,6 +56,7 @@ impl Reader<'_> {
         let mut roots: BTreeMap<String, usize> = BTreeMap::new();
         // Most projects have the same targets as others: they share them.
         let mut targets: HashSet<Arc<Targets>> = HashSet::default();
+        let mut kin: HashMap<Kin, usize> = HashMap::default();
         let folders: Vec<String> = self.discovery.roots.iter().cloned().collect();
         for root in folders {
             let (mut project, mut member) = self.project(&root);
@@ -76,6 +78,8 @@ impl Reader<'_> {
                 targets.insert(Arc::clone(&nx.targets));
                 self.workspace.problems.extend(nx.complaints());
             }
+            let place = self.workspace.members.len();
+            member.kin = Kin::of(&member).map_or(place, |known| *kin.entry(known).or_insert(place));
             let scope = self.discovery.scope_of(&root).map(str::to_owned);
             let in_nx = || member.nx.as_ref().and_then(|nx| self.discovery.nx.get(nx.nx)).map(|nx| nx.folder.clone());
             self.scopes.push(scope.or_else(in_nx).unwrap_or_else(|| root.clone()));
@@ -100,14 +104,15 @@ impl Reader<'_> {
             project.languages.insert(Language::Rust);
             project.targets.extend(["build", "test"].map(str::to_owned));
         }
-        let told = package.is_some_and(Result::is_err).then(|| told_name(self.files, &join(root, "package.json")));
+        let told =
+            package.is_some_and(Result::is_err).then(|| told_name(self.files, &path::join(root, "package.json")));
         let [package, settings, manifest] =
             [package, settings, manifest].map(|manifest| manifest.and_then(|manifest| manifest.as_ref().ok()));
         let in_package = package.and_then(|package| package.get("nx")).filter(|_| nx.is_some());
         project.crate_name = text(manifest.and_then(|manifest| manifest.get("package")), "name");
         let package_name = text(package, "name").or(told.flatten());
         project.package = package_name.clone().or_else(|| project.crate_name.clone());
-        let folder = root.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(".");
+        let folder = if root.is_empty() { "." } else { path::name(root) };
         let in_nx = text(settings, "name").or_else(|| text(in_package, "name"));
         project.name = in_nx.or_else(|| project.package.clone()).unwrap_or_else(|| folder.to_owned());
         let kind = text(settings, "projectType").or_else(|| text(in_package, "projectType"));
@@ -157,7 +162,7 @@ impl Reader<'_> {
     fn nx_project(&self, nx: usize, root: &str, package: Option<&Value>, settings: Option<&Value>) -> NxProject {
         let in_package = package.and_then(|package| package.get("nx"));
         // `project.json` has the last word.
-        let sources = [(in_package, join(root, "package.json")), (settings, join(root, "project.json"))];
+        let sources = [(in_package, path::join(root, "package.json")), (settings, path::join(root, "project.json"))];
         let mut project = NxProject { nx, root: root.to_owned(), ..NxProject::default() };
         let mut targets = Targets::new();
         let included = in_package.and_then(|nx| nx.get("includedScripts"));
@@ -200,12 +205,12 @@ impl Reader<'_> {
                 || self.discovery.locked.contains(*folder);
             is_workspace || folder.is_empty()
         };
-        scope.or_else(|| around(root).find(is_root).map(str::to_owned))
+        scope.or_else(|| path::around(root).find(is_root).map(str::to_owned))
     }
 
     fn read_package_root(&self, folder: &str) -> PackageRoot {
         let read = |manifest: Option<&'_ super::discovery::Manifest>, file: &str| {
-            let unread = Digest::of(self.files.get(&join(folder, file)).map(|entry| entry.id.0));
+            let unread = Digest::of(self.files.get(&path::join(folder, file)).map(|entry| entry.id.0));
             manifest.map(|manifest| manifest.as_ref().map_err(|_| unread).cloned())
         };
         let package = read(self.discovery.packages.get(folder), "package.json");
@@ -243,7 +248,7 @@ impl Reader<'_> {
             if self.scopes.get(known.0) == Some(scope)
                 && let Some(known) = self.workspace.projects.get(known.0)
             {
-                let files = ["project.json", "package.json", "Cargo.toml"].map(|file| join(&root, file));
+                let files = ["project.json", "package.json", "Cargo.toml"].map(|file| path::join(&root, file));
                 let file = files.iter().find(|path| self.files.has(path)).map_or(root.as_str(), String::as_str);
                 let message = format!(
                     "two projects are called `{name}`: `{}` and `{root}`; the second is called `{root}` here",
@@ -261,7 +266,7 @@ impl Reader<'_> {
             let (mut edges, mut requires) = (Vec::new(), Vec::new());
             let scope = self.scopes.get(place).cloned().unwrap_or_default();
             if let Some(Ok(manifest)) = self.discovery.packages.get(&root) {
-                let file: Arc<str> = join(&root, "package.json").into();
+                let file: Arc<str> = path::join(&root, "package.json").into();
                 for dependency in packages::dependencies(manifest, &root, &scope) {
                     let target = || match &dependency.source {
                         Source::Folder(folder) => self.workspace.at(folder),
@@ -280,7 +285,7 @@ impl Reader<'_> {
                 }
             }
             if let Some(Ok(manifest)) = self.discovery.crates.get(&root) {
-                let file: Arc<str> = join(&root, "Cargo.toml").into();
+                let file: Arc<str> = path::join(&root, "Cargo.toml").into();
                 for dependency in cargo::dependencies(manifest, &root, self.discovery.cargo_root(&root)) {
                     match dependency.folder.as_ref().and_then(|folder| self.workspace.at(folder)) {
                         Some(to) => edges.push(Edge { to, because: Because::CargoPath { file: Arc::clone(&file) } }),
@@ -308,7 +313,7 @@ impl Reader<'_> {
         ];
         let unreadable = manifests.into_iter().find(|(manifest, _)| manifest.is_some_and(Result::is_err));
         let Some((_, file)) = unreadable else { return Vec::new() };
-        let file: Arc<str> = join(root, file).into();
+        let file: Arc<str> = path::join(root, file).into();
         let libraries = self.workspace.projects.iter().enumerate().filter(|(_, project)| !project.is_application);
         let edge = |to| Edge { to: ProjectId(to), because: Because::Unreadable { file: Arc::clone(&file) } };
         libraries.map(|(place, _)| edge(place)).collect()
@@ -343,6 +348,24 @@ impl Reader<'_> {
                     .extend(new.map(|to| Edge { to: *to, because: Because::Implicit { file: Arc::clone(&file) } }));
             }
         }
+    }
+}
+
+/// What a project says to Nx and Turborepo, its name and its folder apart.
+#[derive(PartialEq, Eq, Hash)]
+struct Kin {
+    nx: Option<(usize, Arc<Targets>)>,
+    turbo: Option<(usize, BTreeSet<String>)>,
+}
+
+impl Kin {
+    /// Nothing, if it says more than most do.
+    fn of(member: &Member) -> Option<Self> {
+        let says_more = member.nx.as_ref().is_some_and(|nx| !nx.named_inputs.is_empty())
+            || member.turbo.as_ref().is_some_and(|turbo| turbo.is_broken || !turbo.json.is_null());
+        let nx = member.nx.as_ref().map(|nx| (nx.nx, Arc::clone(&nx.targets)));
+        let turbo = member.turbo.as_ref().map(|turbo| (turbo.turbo, turbo.scripts.clone()));
+        (!says_more).then_some(Self { nx, turbo })
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use foldhash::HashMap;
 
-use super::manifests::join;
 use super::nxignore::Ignored;
 use super::patterns::{self, Compiled, Patterns};
 use super::{Language, Member, ProjectId, Workspace, nx, turbo};
 use crate::files::Files;
+use crate::path;
 use crate::setting::Setting;
 
 /// Files of an npm workspace's root that change what is installed, or with what.
@@ -80,7 +80,7 @@ pub(crate) struct Asked {
     matched: HashMap<String, Arc<Vec<String>>>,
     /// The files that are there of those that are read without being told, by folder and how many there may be.
     unasked: HashMap<(String, usize), Vec<String>>,
-    inputs: HashMap<(ProjectId, Role, String), Known>,
+    inputs: HashMap<String, HashMap<(ProjectId, Role), Known>>,
     /// The same, each once: most projects read as others do.
     distinct: HashMap<Arc<Inputs>, Lists>,
     settings: HashMap<(ProjectId, String), Arc<[Setting]>>,
@@ -187,11 +187,10 @@ impl Workspace {
         let mut shared = BTreeMap::new();
         shared.extend(self.unasked(files, member, project).into_iter().map(|path| (path, None)));
         let inputs = self.inputs(project, of, task);
-        let nx = inputs
-            .nx
-            .as_ref()
-            .zip(member.nx.as_ref())
-            .and_then(|(inputs, known)| Some((&inputs.shared, join(&self.nx.get(known.nx)?.folder, "nx.json"))));
+        let nx =
+            inputs.nx.as_ref().zip(member.nx.as_ref()).and_then(|(inputs, known)| {
+                Some((&inputs.shared, path::join(&self.nx.get(known.nx)?.folder, "nx.json")))
+            });
         let turbo = inputs
             .turbo
             .as_ref()
@@ -219,7 +218,8 @@ impl Workspace {
         let mut paths = Vec::new();
         for (root, names) in packages.into_iter().chain(crates) {
             for folder in [root, ""] {
-                let find = || names.iter().map(|name| join(folder, name)).filter(|path| files.has(path)).collect();
+                let find =
+                    || names.iter().map(|name| path::join(folder, name)).filter(|path| files.has(path)).collect();
                 let key = (folder.to_owned(), names.len());
                 paths.extend_from_slice(self.asked().unasked.entry(key).or_insert_with(find));
             }
@@ -246,9 +246,9 @@ impl Workspace {
     }
 
     fn known(&self, project: ProjectId, of: Role, task: &str) -> Known {
-        let key = (project, of, task.to_owned());
-        if let Some(known) = self.asked().inputs.get(&key) {
-            return known.clone();
+        let kin = self.members.get(project.0).map_or(project, |member| ProjectId(member.kin));
+        if let Some(known) = self.asked().known(task, (project, kin), of) {
+            return known;
         }
         let names = match of {
             Role::Own => None,
@@ -258,8 +258,11 @@ impl Workspace {
             nx: self.nx_inputs(member, names.as_ref().map(|names| &names.nx), task),
             turbo: self.turbo_inputs(member, names.as_ref().map(|names| &names.turbo), task),
         });
-        let known = self.asked().kept(inputs);
-        self.asked().inputs.entry(key).or_insert(known).clone()
+        let whose = if inputs.are_personal() { project } else { kin };
+        let mut asked = self.asked();
+        let known = asked.kept(inputs);
+        asked.inputs.entry(task.to_owned()).or_default().insert((whose, of), known.clone());
+        known
     }
 
     fn nx_inputs(&self, member: &Member, names: Option<&BTreeSet<String>>, task: &str) -> Option<nx::Inputs> {
@@ -291,6 +294,13 @@ impl Workspace {
 }
 
 impl Asked {
+    /// What the task of a project reads, if that is known: of itself, or of who says the same.
+    fn known(&self, task: &str, (project, kin): (ProjectId, ProjectId), of: Role) -> Option<Known> {
+        let known = self.inputs.get(task)?;
+        let of_kin = || known.get(&(kin, of)).filter(|known| !known.inputs.are_personal());
+        known.get(&(project, of)).or_else(of_kin).cloned()
+    }
+
     /// What was asked for, as it is kept.
     fn kept(&mut self, inputs: Inputs) -> Known {
         if let Some((inputs, lists)) = self.distinct.get_key_value(&inputs) {
@@ -307,6 +317,12 @@ impl Asked {
 }
 
 impl Inputs {
+    /// Whether they are those of one project, whoever says the same.
+    fn are_personal(&self) -> bool {
+        let by_nx = self.nx.as_ref().is_some_and(|nx| nx.is_personal);
+        by_nx || self.turbo.as_ref().is_some_and(|turbo| turbo.is_personal)
+    }
+
     /// The files of the project itself, by lists of patterns of which each is enough; `None` is every file.
     fn lists(&self) -> Option<Vec<Patterns>> {
         let nx = self.nx.as_ref().map(|nx| nx.own.clone());
@@ -328,7 +344,8 @@ impl Selection {
         if MANIFESTS.contains(&path_below_root) {
             return true;
         }
-        let is_ignored = || self.ignored.as_ref().is_some_and(|(set, root)| set.has(&join(root, path_below_root)));
+        let is_ignored =
+            || self.ignored.as_ref().is_some_and(|(set, root)| set.has(&path::join(root, path_below_root)));
         let is_listed = self.lists.as_ref().is_none_or(|lists| lists.iter().any(|list| list.has(path_below_root)));
         is_listed && !is_ignored()
     }

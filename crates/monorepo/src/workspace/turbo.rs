@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::manifests::{self, Syntax, below, join, resolve, texts};
+use super::manifests::{self, Syntax, texts};
 use super::nx::without;
 use super::patterns::Patterns;
 use crate::digest::Digest;
 use crate::files::Files;
+use crate::path;
 use crate::problem::Problem;
 use crate::setting::Setting;
 
@@ -68,12 +69,15 @@ pub(crate) struct Inputs {
     pub(crate) dependencies: BTreeSet<String>,
     /// The packages of which a task is named that comes before.
     pub(crate) packages: BTreeSet<String>,
+    /// Whether the package's own name or folder has a part in them: who says the same reads something else.
+    pub(crate) is_personal: bool,
     tasks: BTreeSet<String>,
 }
 
 /// A `turbo.json`, or `turbo.jsonc`, in a folder, with its path; `None` if there is none.
 pub(crate) fn read(files: &Files<'_>, folder: &str) -> Option<(String, Result<Value, Problem>)> {
-    let path = ["turbo.json", "turbo.jsonc"].map(|name| join(folder, name)).into_iter().find(|path| files.has(path))?;
+    let path =
+        ["turbo.json", "turbo.jsonc"].map(|name| path::join(folder, name)).into_iter().find(|path| files.has(path))?;
     let json = manifests::read(files, &path, Syntax::Jsonc).map(Option::unwrap_or_default);
     Some((path, json))
 }
@@ -102,6 +106,8 @@ impl Turbo {
     /// written down for a script that builds an image. Who says nothing reads everything.
     pub(crate) fn inputs(&self, project: &TurboProject, task: &str) -> Inputs {
         let mut inputs = Inputs { own: Some(Vec::new()), ..Inputs::default() };
+        // A task may be that of one package alone: `package#task`.
+        inputs.is_personal = self.tasks.keys().any(|task| task.contains('#'));
         for pattern in texts(self.json.get("globalDependencies")) {
             self.share(&mut inputs.shared, &self.folder, pattern);
         }
@@ -116,6 +122,7 @@ impl Turbo {
             let definition = definition.as_deref();
             self.take(project, definition, &mut inputs);
             for before in texts(definition.and_then(|definition| definition.get("dependsOn"))) {
+                inputs.is_personal |= before.contains('#');
                 match (before.strip_prefix('^'), before.split_once('#')) {
                     (Some(task), _) => drop(inputs.dependencies.insert(task.to_owned())),
                     (None, Some((package, task))) if package == project.name => queue.push(task.to_owned()),
@@ -141,6 +148,7 @@ impl Turbo {
             let more = self.inputs(project, task);
             inputs.own = inputs.own.zip(more.own).map(|(one, other)| [one, other].concat());
             inputs.shared.included.extend(more.shared.included);
+            inputs.is_personal |= more.is_personal;
         }
         inputs
     }
@@ -182,6 +190,7 @@ impl Turbo {
             } else if let Some(path) = path.strip_prefix("$TURBO_ROOT$/") {
                 self.share(&mut inputs.shared, &self.folder, &format!("{mark}{path}"));
             } else if path.starts_with("../") {
+                inputs.is_personal = true;
                 self.share(&mut inputs.shared, &project.root, pattern);
             } else {
                 own.push(&format!("{mark}{}", path.trim_start_matches("./")));
@@ -203,7 +212,7 @@ impl Turbo {
         let (mark, path) = pattern.strip_prefix('!').map_or(("", pattern), |path| ("!", path));
         let path = path.trim_start_matches("$TURBO_ROOT$/");
         // What lies outside of the repository is in no commit.
-        if let Some(path) = resolve(folder, path) {
+        if let Some(path) = path::resolve(folder, path) {
             shared.push(&format!("{mark}{path}"));
         }
     }
@@ -228,6 +237,6 @@ impl Turbo {
 
     /// Whether a folder lies in this repository.
     pub(crate) fn holds(&self, folder: &str) -> bool {
-        below(folder, &self.folder).is_some()
+        path::below(folder, &self.folder).is_some()
     }
 }

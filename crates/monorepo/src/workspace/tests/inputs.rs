@@ -291,3 +291,44 @@ fn the_parts_of_the_root_that_reach_a_crate() {
     );
     assert_eq!(shared(&workspace, &made.files(), "a"), [".cargo/config.toml ()", "rust-toolchain.toml ()"]);
 }
+
+#[test]
+fn who_says_the_same_reads_its_own() {
+    let shared = |made: &Made, root: &str| -> Vec<String> {
+        let (files, workspace) = (made.files(), Workspace::read(&made.files()));
+        let shared = workspace.shared(&files, workspace.at(root).unwrap(), Role::Own, "build");
+        shared.into_iter().map(|shared| shared.path).collect()
+    };
+    let files = [
+        ("package.json", r#"{ "workspaces": ["libs/*"] }"#),
+        ("libs/a/package.json", r#"{ "name": "a", "scripts": { "build": "x" } }"#),
+        ("libs/b/package.json", r#"{ "name": "b", "scripts": { "build": "x" } }"#),
+        ("etc/a.json", ""),
+        ("etc/b.json", ""),
+        ("etc/libs/a/x", ""),
+        ("etc/libs/b/x", ""),
+    ];
+    let nx = r#"{ "targetDefaults": { "build": { "inputs": ["{workspaceRoot}/etc/{projectName}.json", "{workspaceRoot}/etc/{projectRoot}/x"] } } }"#;
+    let made = Made::new(&[&files[..], &[("nx.json", nx)]].concat());
+    assert_eq!(shared(&made, "libs/a"), ["etc/a.json", "etc/libs/a/x"]);
+    assert_eq!(shared(&made, "libs/b"), ["etc/b.json", "etc/libs/b/x"]);
+    let turbo = r#"{ "tasks": { "build": {}, "b#build": { "inputs": ["$TURBO_ROOT$/etc/b.json"] } } }"#;
+    let made = Made::new(&[&files[..], &[("turbo.json", turbo)]].concat());
+    assert_eq!((shared(&made, "libs/a"), shared(&made, "libs/b")), (vec![], vec!["etc/b.json".to_owned()]));
+    let turbo = r#"{ "tasks": { "build": { "inputs": ["../../etc/libs/a/x", "../*/package.json"] } } }"#;
+    let made = Made::new(&[&files[..], &[("turbo.json", turbo), ("libs/deep/c/package.json", "{}")]].concat());
+    assert_eq!(shared(&made, "libs/a"), shared(&made, "libs/b"));
+}
+
+#[test]
+fn a_filter_of_target_defaults_tells_those_apart_that_say_the_same() {
+    let nx = r#"{ "targetDefaults": { "build": [
+        { "inputs": ["{projectRoot}/src/**/*"] },
+        { "filter": { "projects": "db" }, "inputs": ["{projectRoot}/schema/**/*"] }
+    ] } }"#;
+    let made = self::nx(nx, r#"{ "targets": { "build": {} } }"#, r#"{ "targets": { "build": {} } }"#);
+    let workspace = Workspace::read(&made.files());
+    let counted = |root: &str| counted(&workspace.selection(workspace.at(root).unwrap(), Role::Own, "build"));
+    assert_eq!(counted("apps/auth"), ["src/a.ts", "src/a.spec.ts", "project.json"]);
+    assert_eq!(counted("libs/db"), ["schema/a.graphql", "project.json"]);
+}
