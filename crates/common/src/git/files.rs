@@ -179,7 +179,7 @@ fn folder<'r>(
             .hint("git refuses to check that out as well: remove them"));
     }
     repository.find_tree(tree).map_err(|error| {
-        Failure::input(error).context(format!("list folder `{path}`")).hint(
+        Failure::input(error).context(format!("list folder `{}`", path.trim_end_matches('/'))).hint(
             "check it out anew; a clone that lacks the list of its files cannot be read: leave out `filter` of actions/checkout",
         )
     })
@@ -381,6 +381,6 @@ mod tests {
         let tree = made.git(&["rev-parse", "HEAD:folder"]);
         fs::remove_file(made.path().join(".git/objects").join(&tree[..2]).join(&tree[2..])).unwrap();
         let told = made.open().files(&commit).unwrap_err().to_string();
-        assert!(told.contains("list folder `folder/`") && told.contains("leave out `filter`"), "{told}");
+        assert!(told.contains("list folder `folder`") && told.contains("leave out `filter`"), "{told}");
     }
 }
