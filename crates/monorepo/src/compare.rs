@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::files::Entry;
@@ -73,6 +74,10 @@ pub fn compare(base: (&Snapshot<'_>, &Inputs<'_>), head: (&Snapshot<'_>, &Inputs
     let mut differences = Vec::new();
     for part in old.parts.keys().chain(new.parts.keys()).collect::<BTreeSet<_>>() {
         let (before, after) = (old.parts.get(part), new.parts.get(part));
+        // What is the same in both commits was collected once.
+        if before.zip(after).is_some_and(|(before, after)| Arc::ptr_eq(before, after)) {
+            continue;
+        }
         let way = match part {
             Part::Project(name) => new.way(name),
             Part::Build | Part::Copied | Part::Named => Vec::new(),
