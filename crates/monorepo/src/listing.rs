@@ -273,8 +273,8 @@ mod tests {
                 old.apart(&new).into_iter().map(|(path, [_, entry])| (path, entry)).collect();
             let told = old.but(changes.iter().map(|(path, entry)| (*path, *entry)));
             for folder in folders(&before).into_iter().chain(folders(&after)) {
-                let expected: Vec<&str> =
-                    after.keys().map(String::as_str).filter(|path| path::below(path, folder).is_some()).collect();
+                let is_below = |path: &&str| path::below(path, folder).is_some_and(|below| !below.is_empty());
+                let expected: Vec<&str> = after.keys().map(String::as_str).filter(is_below).collect();
                 let below = |listing: &Listing| listing.below(folder).map(|(path, _)| path.to_owned()).collect::<Vec<_>>();
                 prop_assert_eq!(&below(&new), &expected);
                 prop_assert_eq!(&below(&told), &expected);
