@@ -9,7 +9,7 @@ use serde_json::Value;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
-/// A digest on the way.
+/// A digest on the way, by AWS-LC: it is linked for TLS already, and quick on processors without instructions for SHA-256.
 pub struct Hasher(Context);
 
 impl Default for Hasher {

@@ -7,6 +7,7 @@
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::files::{Entry, Files, Kind};
+use crate::path;
 use crate::problem::Problem;
 
 /// The rules of one `.dockerignore`.
@@ -94,7 +95,7 @@ impl Ignore {
     /// that is left out as a whole is not walked through.
     pub fn kept<'f>(&self, files: &'f Files<'_>, context: &str, folder: &str) -> Vec<(&'f str, Entry)> {
         let (context, folder) = (crate::dockerfile::normal(context), crate::dockerfile::normal(folder));
-        let Some(within) = relative(&folder, &context) else { return Vec::new() };
+        let Some(within) = path::below(&folder, &context) else { return Vec::new() };
         let decided = if within.is_empty() { 0 } else { ancestors(within).fold(0, |at, path| self.decide(path, at)) };
         let start = if context.is_empty() { 0 } else { context.len() + 1 };
         let mut kept = Vec::new();
@@ -182,15 +183,6 @@ fn translate(parts: &[&str]) -> String {
 fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
     folders.chain(std::iter::once(path))
-}
-
-/// A path relative to a folder that it is, or lies in.
-fn relative<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
-    if folder.is_empty() {
-        return Some(path);
-    }
-    let rest = path.strip_prefix(folder)?;
-    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
 }
 
 #[cfg(test)]

@@ -151,7 +151,7 @@ impl<'s> Reading<'s, '_> {
     /// A pattern may match nothing, if the folder that it looks into is there: `COPY package-lock.json* ./`.
     fn may_be_missing(&self, source: &Source) -> bool {
         let Some(wildcard) = source.pattern.find(['*', '?', '[']) else { return false };
-        let folder = source.pattern[..wildcard].rsplit_once('/').map_or("", |(folder, _)| folder);
+        let folder = path::folder(&source.pattern[..wildcard]);
         let folder = dockerfile::normal(&path::join(&self.service.context, folder.trim_start_matches('/')));
         self.snapshot.files.has_folder(&folder)
     }

@@ -29,8 +29,7 @@ impl Source {
         if let Ok(excluded) = self.exclusions()
             && !self.exclude.is_empty()
         {
-            let name = |path: &str| path::name(path).to_owned();
-            found.retain(|one| !matches!(one, Matched::File(path) if excluded.leaves_out(&name(path))));
+            found.retain(|one| !matches!(one, Matched::File(path) if excluded.leaves_out(path::name(path))));
         }
         found.into_iter().collect()
     }

@@ -133,7 +133,9 @@ impl TypeScript {
         for file in self.below(folder).filter(|path| is_config(path) && counts(path)) {
             let listed = self.configs.get(file).and_then(|config| config.value.get("references")?.as_array());
             let paths = listed.into_iter().flatten().filter_map(|reference| reference.get("path")?.as_str());
-            let to = paths.filter_map(|path| resolve(path::folder(file), path)).filter(|to| !is_in(to, folder));
+            let to = paths
+                .filter_map(|path| resolve(path::folder(file), path))
+                .filter(|to| path::below(to, folder).is_none());
             references.extend(to.map(|to| Reference { file: file.to_owned(), to }));
         }
         references.into_iter().collect()
@@ -178,7 +180,7 @@ impl TypeScript {
     /// What holds for a file and is said outside of a folder.
     fn outside(&self, path: &str, folder: &str) -> Vec<Setting> {
         let mut settings = Vec::new();
-        let own = |file: &str| is_in(file, folder);
+        let own = |file: &str| path::below(file, folder).is_some();
         let said = |(key, (file, _)): (&&str, &(&str, &Value)), part: &str| {
             let config = self.configs.get(*file)?;
             config.settings.get_or_init(|| config.read_settings(file)).get(&format!("{part}{key}")).cloned()
@@ -300,10 +302,6 @@ pub(super) fn absolute(folder: &str, path: &str, config_dir: &str) -> Option<Str
         Some(rest) => resolve(config_dir, rest.trim_start_matches('/')),
         None => resolve(folder, path),
     }
-}
-
-fn is_in(path: &str, folder: &str) -> bool {
-    folder.is_empty() || path == folder || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Whether a file is configuration by its name.

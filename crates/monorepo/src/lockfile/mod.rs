@@ -23,6 +23,7 @@ pub use self::changes::{Change, Difference, changes};
 use self::graph::Draft;
 use crate::digest::Digest;
 use crate::files::Files;
+use crate::path;
 use crate::problem::Problem;
 
 /// A lockfile.
@@ -126,9 +127,9 @@ pub fn known(files: &Files<'_>) -> Vec<String> {
 }
 
 fn is_read(files: &Files<'_>, path: &str) -> bool {
-    let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
+    let folder = path::folder(path);
     let beside = |other: &str| files.has(&join(folder, other));
-    let is_lock = match name {
+    let is_lock = match path::name(path) {
         // npm: "npm-shrinkwrap.json will take precedence".
         "package-lock.json" => !beside("npm-shrinkwrap.json"),
         BINARY => !beside("bun.lock"),
@@ -139,7 +140,7 @@ fn is_read(files: &Files<'_>, path: &str) -> bool {
 
 /// Reads a lockfile of a commit.
 pub fn open(files: &Files<'_>, path: &str) -> Result<Lock, Problem> {
-    if name(path) == BINARY {
+    if path::name(path) == BINARY {
         return read(path, "");
     }
     let text = files.text(path)?.ok_or_else(|| Problem::new(path, "no such file"))?;
@@ -151,7 +152,7 @@ pub fn read(path: &str, text: &str) -> Result<Lock, Problem> {
     if let Some(line) = text.lines().position(|line| line.starts_with("<<<<<<< ")) {
         return Err(Problem::new(path, "a merge conflict that is not resolved").at(line + 1));
     }
-    match name(path) {
+    match path::name(path) {
         "package-lock.json" | "npm-shrinkwrap.json" => npm::read(path, text),
         "pnpm-lock.yaml" => pnpm::read(path, text),
         "yarn.lock" if text.lines().any(|line| line.starts_with("__metadata:")) => berry::read(path, text),
@@ -163,10 +164,6 @@ pub fn read(path: &str, text: &str) -> Result<Lock, Problem> {
         }
         _ => Err(Problem::new(path, format!("not a lockfile that is known: {}", NAMES.join(", ")))),
     }
-}
-
-fn name(path: &str) -> &str {
-    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
 impl Lock {

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use globset::{Candidate, Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
+use crate::path;
+
 /// Which files count: those that a pattern includes and none excludes. No included one at all is every file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Patterns {
@@ -104,7 +106,7 @@ pub(crate) fn is_pattern(text: &str) -> bool {
 /// The part of a pattern before the first folder that is one.
 pub(crate) fn literal(pattern: &str) -> &str {
     match pattern.find(['*', '?', '[', '{', '(', '!', '+', '@']) {
-        Some(end) => pattern[..end].rsplit_once('/').map_or("", |(folder, _)| folder),
+        Some(end) => path::folder(&pattern[..end]),
         None => pattern.trim_end_matches('/'),
     }
 }

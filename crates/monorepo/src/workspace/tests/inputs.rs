@@ -315,9 +315,17 @@ fn who_says_the_same_reads_its_own() {
     let turbo = r#"{ "tasks": { "build": {}, "b#build": { "inputs": ["$TURBO_ROOT$/etc/b.json"] } } }"#;
     let made = Made::new(&[&files[..], &[("turbo.json", turbo)]].concat());
     assert_eq!((shared(&made, "libs/a"), shared(&made, "libs/b")), (vec![], vec!["etc/b.json".to_owned()]));
-    let turbo = r#"{ "tasks": { "build": { "inputs": ["../../etc/libs/a/x", "../*/package.json"] } } }"#;
-    let made = Made::new(&[&files[..], &[("turbo.json", turbo), ("libs/deep/c/package.json", "{}")]].concat());
-    assert_eq!(shared(&made, "libs/a"), shared(&made, "libs/b"));
+    let turbo = r#"{ "tasks": { "build": { "inputs": ["../here.json"] } } }"#;
+    let deeper = [
+        ("package.json", r#"{ "workspaces": ["libs/*", "libs/deep/*"] }"#),
+        ("libs/deep/c/package.json", r#"{ "name": "c", "scripts": { "build": "x" } }"#),
+        ("libs/here.json", ""),
+        ("libs/deep/here.json", ""),
+        ("turbo.json", turbo),
+    ];
+    let made = Made::new(&[&files[1..], &deeper].concat());
+    assert_eq!(shared(&made, "libs/a"), ["libs/here.json"]);
+    assert_eq!(shared(&made, "libs/deep/c"), ["libs/deep/here.json"]);
 }
 
 #[test]
